@@ -1,0 +1,76 @@
+# Everything here needs python3 (3.11 or newer) and make only; the rest is installed into .venv on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+OLDER_OPTUNA := $(VENV)/optuna-4.9
+UV := .ci/uv
+PYTEST_WORKERS ?= 2
+DIST ?= dist
+
+.PHONY: help install demo test test-older-optuna lint format bench constraints wheel clean
+
+help:
+	@echo "make demo               tune a network on real images, hopeless configurations refused before launch"
+	@echo "make test               run the tests"
+	@echo "make test-older-optuna  run the sampler's tests with Optuna 4.9"
+	@echo "make lint               ruff, mypy and import-linter"
+	@echo "make format             let ruff rewrite the sources"
+	@echo "make bench              run the benchmarks"
+	@echo "make wheel              build the wheel into $(DIST)/"
+	@echo "make constraints        pin the newest versions of all dependencies again"
+	@echo "make clean              remove the environment and everything built"
+
+install: $(STAMP)
+
+$(BIN)/uv: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Expected Python 3.11 or newer, received $$($(PYTHON) --version 2>&1): name one with 'make PYTHON=python3.12'." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python's venv module is missing: install it first, on Debian or Ubuntu with 'apt-get install python3-venv'." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@touch $@
+
+$(STAMP): $(BIN)/uv pyproject.toml constraints.txt
+	$(UV) pip install --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt \
+	  --editable '.[all,exact]' --group dev
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/ntk-prior tune
+
+test: $(STAMP)
+	.ci/with-postgres $(BIN)/pytest -n $(PYTEST_WORKERS) tests
+
+# The same environment with an Optuna of the previous major version put before its own.
+$(OLDER_OPTUNA): $(STAMP)
+	$(UV) pip install --quiet --python $(BIN)/python --target $@ --no-deps --upgrade optuna==4.9.0
+	@touch $@
+
+test-older-optuna: $(OLDER_OPTUNA)
+	PYTHONPATH=$(OLDER_OPTUNA) .ci/with-postgres $(BIN)/pytest -n $(PYTEST_WORKERS) $(wildcard tests/test_optuna*.py)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+wheel: $(STAMP)
+	$(UV) build --quiet --wheel --build-constraint constraints.txt --python $(BIN)/python --out-dir $(DIST)
+
+constraints: $(BIN)/uv
+	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --upgrade \
+	  --no-annotate --no-header --quiet --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

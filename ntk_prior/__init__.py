@@ -1,0 +1,29 @@
+"""ntk-prior: a hyperparameter prior that keeps hopeless neural networks from being launched.
+
+The spectrum of the Neural Tangent Kernel at initialisation says, in microseconds, whether a network can be trained
+within a budget and whether what it learns carries over to test inputs (Xiao, Pennington and Schoenholz, arXiv 1912.13053).
+"""
+
+from ntk_prior.architecture import Architecture
+from ntk_prior.budget import Budget
+from ntk_prior.explanation import max_learning_rate
+from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, Verdict, feasibility
+from ntk_prior.prior import NTKPrior
+from ntk_prior.spectrum import Spectrum, spectrum
+from ntk_prior.table import FeasibilityTable
+from ntk_prior.task import Task
+
+__all__ = [
+    "DEFAULT_THRESHOLD",
+    "Architecture",
+    "Budget",
+    "Feasibility",
+    "FeasibilityTable",
+    "NTKPrior",
+    "Spectrum",
+    "Task",
+    "Verdict",
+    "feasibility",
+    "max_learning_rate",
+    "spectrum",
+]

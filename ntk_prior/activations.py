@@ -1,0 +1,341 @@
+"""Duals of activation functions: the Gaussian expectations that carry a kernel through one layer.
+
+For jointly Gaussian (u, v) of variance q and correlation c = 1 - eps,
+
+    T(q, c) = E[phi(u) phi(v)],    Tdot(q, c) = E[phi'(u) phi'(v)].
+
+Both sides of every difference share the diagonal, so the recursion carries ``eps`` and asks for
+``T(q, 1) - T(q, c)`` and ``Tdot(q, 1) - Tdot(q, c)`` directly; each formula below is free of cancellation for all
+eps in [0, 2]. Erf: Williams (1997). ReLU: the arc-cosine kernel of Cho and Saul (2009), degree 1 and 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy import special
+
+from ntk_prior.quadrature import (
+    BEND,
+    BEND_POWER,
+    CONTRACTION,
+    DEEP,
+    DEEP_FRACTION,
+    EMPTY,
+    GAIN,
+    GROWTH,
+    N_EPS,
+    N_Q,
+    OFFSET,
+    Q_MAX,
+    Q_SCALE,
+    SECOND,
+    SMALLEST_GAP,
+    STENCIL,
+    derivative,
+    tabulate,
+)
+
+Array = NDArray[np.float64]
+
+ERF, RECTIFIER, SIN, TABULATED = 0, 1, 2, 3
+
+
+class Dual(NamedTuple):
+    """Everything compiled code needs to evaluate T and Tdot of one activation.
+
+    Attributes:
+        code: Which closed form (``ERF``, ``RECTIFIER``, ``SIN``) or ``TABULATED``.
+        slope: Negative slope of the rectifier family: 0 is ReLU, 1 the identity.
+        table: The tabulated dual in ``quadrature``'s layout; ``EMPTY`` for a closed form.
+    """
+
+    code: int
+    slope: float
+    table: Array
+
+
+def _gelu(x: Array) -> Array:
+    return np.asarray(x * special.ndtr(x))
+
+
+def _gelu_derivative(x: Array) -> Array:
+    return np.asarray(special.ndtr(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi))
+
+
+def _silu(x: Array) -> Array:
+    return np.asarray(x * special.expit(x))
+
+
+def _silu_derivative(x: Array) -> Array:
+    gate = special.expit(x)
+    return np.asarray(gate * (1 + x * (1 - gate)))
+
+
+def _tanh_derivative(x: Array) -> Array:
+    return np.asarray(1 / np.cosh(np.clip(x, -300, 300)) ** 2)
+
+
+_CLOSED = {"erf": (ERF, 0.0), "relu": (RECTIFIER, 0.0), "identity": (RECTIFIER, 1.0), "sin": (SIN, 0.0)}
+_SMOOTH: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "tanh": (np.tanh, _tanh_derivative),
+    "gelu": (_gelu, _gelu_derivative),
+    "silu": (_silu, _silu_derivative),
+}
+ACTIVATIONS = ("erf", "tanh", "relu", "leaky_relu", "gelu", "silu", "sin", "identity")
+
+
+def is_known(activation: str | Callable[[Any], Any]) -> bool:
+    """Whether the theory covers ``activation``: a built-in name or any callable."""
+    return callable(activation) or activation in ACTIVATIONS
+
+
+def is_odd(activation: str | Callable[[Any], Any]) -> bool:
+    """Whether phi(-x) = -phi(x)."""
+    if callable(activation):
+        x = np.linspace(0.0, 5.0, 26)
+        positive, negative = (np.asarray(activation(sign * x), dtype=np.float64) for sign in (1.0, -1.0))
+        return bool(np.allclose(positive, -negative, rtol=1e-5, atol=1e-6))
+    return activation in ("erf", "tanh", "sin", "identity")
+
+
+def dual(activation: str | Callable[[Any], Any], slope: float = 0.0) -> Dual:
+    """The dual of an activation.
+
+    Args:
+        activation: A name of ``ACTIVATIONS``, or a callable on arrays (NumPy or JAX), tabulated once per process.
+        slope: Negative slope, for ``"leaky_relu"`` only.
+
+    Raises:
+        ValueError: If the name is unknown, or the callable is not an elementwise function that the quadrature
+            resolves.
+    """
+    if callable(activation):
+        return Dual(TABULATED, 0.0, _tabulated_callable(activation))
+    if activation == "leaky_relu":
+        return Dual(RECTIFIER, slope, EMPTY)
+    if activation in _CLOSED:
+        code, own_slope = _CLOSED[activation]
+        return Dual(code, own_slope, EMPTY)
+    if activation in _SMOOTH:
+        return Dual(TABULATED, 0.0, _tabulated_name(activation))
+    raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)} or a callable, received {activation!r}")
+
+
+@lru_cache(maxsize=None)
+def _tabulated_name(name: str) -> Array:
+    return tabulate(*_SMOOTH[name])
+
+
+@lru_cache(maxsize=64)
+def _tabulated_callable(function: Callable[[Any], Any]) -> Array:
+    def phi(x: Array) -> Array:
+        return np.asarray(function(x), dtype=np.float64)
+
+    with _float64_for_jax():
+        return tabulate(phi, derivative(phi))
+
+
+def _float64_for_jax() -> Any:
+    """JAX functions silently compute in float32 by default; only if the user has JAX loaded can one be passed."""
+    import sys
+    from contextlib import nullcontext
+
+    jax = sys.modules.get("jax")
+    return nullcontext() if jax is None else jax.enable_x64(True)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Compiled evaluation. Loops over nodes are branch-free so that LLVM turns them into vector instructions.
+
+
+def _arctan_coefficients() -> tuple[float, ...]:
+    """arctan(r) / r in powers of r^2, to the last bit on |r| <= tan(pi / 8)."""
+    fit = np.polynomial.Chebyshev.interpolate(
+        lambda z: np.where(z > 0, np.arctan(np.sqrt(np.maximum(z, 1e-300))) / np.sqrt(np.maximum(z, 1e-300)), 1.0),
+        12,
+        domain=[0.0, 0.1716],
+    )
+    return tuple(float(c) for c in fit.convert(kind=np.polynomial.Polynomial).coef)
+
+
+_A = _arctan_coefficients()
+_A0, _A1, _A2, _A3, _A4, _A5, _A6, _A7, _A8, _A9, _A10, _A11, _A12 = _A
+_TAN_PI_8 = math.sqrt(2.0) - 1.0
+_TAN_3PI_8 = math.sqrt(2.0) + 1.0
+
+
+_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+"""Fused multiply-adds are allowed; reassociation, which would undo the care about cancellation, is not."""
+
+
+@njit(inline="always")
+def arctan(y, x):  # type: ignore[no-untyped-def]
+    """arctan(y / x) for x, y >= 0, branch-free with one division (libm's would keep the loops from vectorising)."""
+    high, middle = y > _TAN_3PI_8 * x, y > _TAN_PI_8 * x
+    top = -x if high else (y - x if middle else y)
+    bottom = y if high else (y + x if middle else x)
+    base = 0.5 * math.pi if high else (0.25 * math.pi if middle else 0.0)
+    r = top / bottom
+    z = r * r
+    z2 = z * z
+    z4 = z2 * z2
+    # Estrin's scheme: the same polynomial as Horner's with a third of its latency.
+    low = (_A0 + _A1 * z) + z2 * (_A2 + _A3 * z)
+    mid = (_A4 + _A5 * z) + z2 * (_A6 + _A7 * z)
+    end = (_A8 + _A9 * z) + z2 * (_A10 + _A11 * z) + z4 * _A12
+    return base + r * (low + z4 * (mid + z4 * end))
+
+
+@_compiled
+def _erf_layer(q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+    w = 1.0 + 2.0 * q
+    cos_a = math.sqrt(1.0 + 4.0 * q) / w
+    cos_a2 = cos_a * cos_a
+    ratio = 2.0 / w
+    scale_t, scale_d = 4.0 / math.pi, 4.0 / math.pi / w
+    if q < 1e-9:
+        # T(q, c) = 4 / pi q c to the last bit, and q may be too small to divide by.
+        for j in range(n):
+            d_t[j] = scale_t * eps[j]
+            d_d[j] = 0.5 * scale_d * (ratio * q) * (ratio * q) * eps[j] * (2.0 - eps[j])
+        return scale_t, scale_d / cos_a
+    inverse_q, inverse_cos_a, top = scale_t / q, scale_d / cos_a, ratio * q
+    for j in range(n):
+        e = eps[j]
+        gap2 = top * top * e * (2.0 - e)  # sin(A)^2 - sin(B)^2, the angles whose difference T needs
+        cos_b = math.sqrt(cos_a2 + gap2)
+        cosines = cos_a + cos_b
+        d_t[j] = inverse_q * arctan(top * e, cosines)  # tan((A - B) / 2)
+        d_d[j] = inverse_cos_a * gap2 / (cos_b * cosines)
+    return 0.5 * inverse_q * math.atan(2.0 * q / math.sqrt(1.0 + 4.0 * q)), inverse_cos_a
+
+
+@_compiled
+def _rectifier_layer(slope, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+    bend = (1.0 - slope) * (1.0 - slope)
+    for j in range(n):
+        e = eps[j]
+        theta = 2.0 * arctan(math.sqrt(e), math.sqrt(2.0 - e))
+        s = theta * theta
+        series = theta * s / 3.0 * (1.0 - s / 10.0 * (1.0 - s / 28.0 * (1.0 - s / 54.0)))
+        direct = math.sqrt(e * (2.0 - e)) - theta * (1.0 - e)  # sin(theta) - theta cos(theta)
+        arc = series if theta < 0.1 else direct
+        d_t[j] = slope * e + 0.5 * bend * (e - arc / math.pi)
+        d_d[j] = 0.5 * bend * theta / math.pi
+    return slope + 0.5 * bend, slope + 0.5 * bend
+
+
+@_compiled
+def _sin_layer(q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+    for j in range(n):
+        e = eps[j]
+        fall, far = -math.expm1(-q * e), math.exp(-q * (2.0 - e))
+        d_t[j] = 0.5 * (1.0 + far) * (fall / q if q * e > 1e-9 else e)
+        d_d[j] = 0.5 * (1.0 - far) * fall if q > 1e-9 else q * q * e * (2.0 - e) * 0.5
+    return -0.5 * math.expm1(-2.0 * q) / q if q > 1e-9 else 1.0, 0.5 * (1.0 + math.exp(-2.0 * q))
+
+
+_X_MAX = math.log1p(Q_MAX / Q_SCALE)
+_H_Q = _X_MAX / (N_Q - 1)
+
+
+def _barycentric() -> tuple[float, ...]:
+    return tuple(float((-1) ** (STENCIL - 1 - i) * math.comb(STENCIL - 1, i)) for i in range(STENCIL))
+
+
+_BARYCENTRIC = np.array(_barycentric()) / math.factorial(STENCIL - 1)
+
+
+@_compiled
+def _lagrange(x, size, weights):  # type: ignore[no-untyped-def]
+    """Weights of the local interpolation at ``x`` (in grid steps); returns the first grid index."""
+    first = min(max(int(x) - STENCIL // 2 + 1, 0), size - STENCIL)
+    product = 1.0
+    for i in range(STENCIL):
+        gap = x - first - i
+        if abs(gap) < 1e-13:
+            for k in range(STENCIL):
+                weights[k] = 1.0 if k == i else 0.0
+            return first
+        product *= gap
+    for i in range(STENCIL):
+        weights[i] = product * _BARYCENTRIC[i] / (x - first - i)
+    return first
+
+
+@_compiled
+def _tabulated_layer(table, q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+    inside = min(q, Q_MAX)
+    beyond = (q / inside) ** (table[0, GROWTH] - 1.0) if q > Q_MAX else 1.0
+    w_q, w_e = np.empty(STENCIL), np.empty(STENCIL)
+    row = 1 + _lagrange(math.log1p(inside / Q_SCALE) / _H_Q, N_Q, w_q)
+    t_1 = d_1 = deep = first_bend = 0.0
+    for i in range(STENCIL):
+        t_1 += w_q[i] * table[row + i, SECOND]
+        d_1 += w_q[i] * table[row + i, GAIN]
+        deep += w_q[i] * table[row + i, DEEP]
+        first_bend += w_q[i] * table[row + i, BEND]
+    start = SMALLEST_GAP / (1.0 + inside)
+    position_0 = math.log(0.5 * start)
+    h = -2.0 * position_0 / (N_EPS - 1)
+    scale = (inside / (1.0 + inside)) ** table[0, BEND_POWER]
+    for j in range(n):
+        e = eps[j]
+        if e < start:
+            g, b = _below_table(e, start, first_bend * scale, deep * scale, d_1)
+        else:
+            first = _lagrange((math.log(e / (2.0 - e + start)) - position_0) / h, N_EPS, w_e)
+            g = b = 0.0
+            for i in range(STENCIL):
+                g_row = b_row = 0.0
+                for k in range(STENCIL):
+                    g_row += w_e[k] * table[row + i, CONTRACTION + first + k]
+                    b_row += w_e[k] * table[row + i, BEND + first + k]
+                g += w_q[i] * g_row
+                b += w_q[i] * b_row
+            b *= scale
+        d_t[j] = beyond * g * e
+        d_d[j] = beyond * b * e
+    return table[0, OFFSET] / q + beyond * t_1, beyond * d_1
+
+
+@_compiled
+def _below_table(eps, start, bend, deep, gain):  # type: ignore[no-untyped-def]
+    """Leading behaviour below the smallest tabulated eps: linear for a smooth phi', a power for a kinked one."""
+    power = math.log(deep / bend) / math.log(DEEP_FRACTION) if bend > 0.0 and deep > 0.0 else 0.0
+    if power > -0.05:
+        b = deep + (bend - deep) * eps / start
+        return gain - 0.5 * b * eps, b
+    b = bend * (eps / start) ** power if eps > 0.0 else 0.0
+    return gain - b * eps / (2.0 + power), b
+
+
+@_compiled
+def layer(code, slope, table, q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+    """One application of a dual to a diagonal and ``n`` correlations.
+
+    Args:
+        code, slope, table: The fields of a ``Dual``.
+        q: The diagonal K_aa > 0.
+        eps: 1 - c for each node, in [0, 2], shape (>= n,).
+        n: Nodes in use.
+        d_t: Out: (T(q, 1) - T(q, c)) / q for each node.
+        d_d: Out: Tdot(q, 1) - Tdot(q, c) for each node.
+
+    Returns:
+        T(q, 1) / q and Tdot(q, 1).
+    """
+    if code == ERF:
+        return _erf_layer(q, eps, n, d_t, d_d)
+    if code == RECTIFIER:
+        return _rectifier_layer(slope, eps, n, d_t, d_d)
+    if code == SIN:
+        return _sin_layer(q, eps, n, d_t, d_d)
+    return _tabulated_layer(table, q, eps, n, d_t, d_d)

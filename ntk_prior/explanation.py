@@ -1,0 +1,146 @@
+"""Verdicts in words: which limit binds, by how much, and the smallest change of one parameter that lifts it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntk_prior.activations import dual
+from ntk_prior.architecture import MAX_DEPTH, MAX_WEIGHT_VARIANCE, MIN_WEIGHT_VARIANCE, Architecture
+from ntk_prior.budget import Budget
+from ntk_prior.judge import Sides, encode, plain_values, sides, sides_of_rows
+from ntk_prior.meanfield import MeanField, mean_field
+from ntk_prior.spectrum import saturated, view_name
+from ntk_prior.task import Task
+
+_SCAN = 96
+
+
+def max_learning_rate(architecture: Architecture, task: Task, budget: Budget) -> float:
+    """Largest stable learning rate, in the budget's convention (mean loss, parametrization, batch size, momentum).
+
+    Gradient descent on half the mean squared error is stable up to 2 n_train / lambda_max in the NTK parametrization.
+
+    Args:
+        architecture: The network.
+        task: The task's summary.
+        budget: The optimiser; its own ``learning_rate`` is ignored.
+
+    Raises:
+        ValueError: For Adam, whose stability the kernel does not decide.
+    """
+    if budget.optimizer == "adam":
+        raise ValueError("optimizer: expected 'sgd' or 'momentum' (Adam's stability is not a property of the kernel)")
+    return saturated(-sides(architecture, task, replace(budget, learning_rate=1.0)).log_excess)
+
+
+def scan(architecture: Architecture, task: Task, budget: Budget, name: str, values: NDArray[Any]) -> Sides:
+    """Both sides as one numeric field of the architecture or the budget takes each of ``values``."""
+    code, slope, table = dual(architecture.activation, architecture.slope)
+    fields = {**plain_values(architecture, budget), "code": code, "slope": slope, name: values}
+    return sides_of_rows(encode(fields, task), table, task, view_name(architecture))
+
+
+def reason_for(
+    verdict: str, architecture: Architecture, task: Task, budget: Budget, found: Sides, threshold: float
+) -> str:
+    """The binding limit, with numbers."""
+    if verdict == "diverges":
+        limit = max_learning_rate(architecture, task, budget)
+        return f"learning_rate {budget.learning_rate:.3g} > {limit:.3g} = 2 / lambda_max: every step overshoots"
+    if verdict == "feasible":
+        return (
+            f"trainability {found.trainability:.2f} and generalization {found.generalization:.2f} "
+            f">= {threshold:g} (kappa {saturated(found.log_kappa):.2g})"
+        )
+    limits = mean_field(architecture)
+    depth = _depth_limit(architecture, task, budget, verdict, limits, threshold)
+    if verdict == "untrainable":
+        return depth + _steps_needed(architecture, task, budget, found, threshold)
+    return depth + (
+        f"kernel regression keeps {100 * found.generalization:.2g} % of the best kernel's R^2 "
+        f"(kappa {saturated(found.log_kappa):.2g}{_width_words(architecture, task, budget, found)})"
+    )
+
+
+def _depth_limit(
+    architecture: Architecture, task: Task, budget: Budget, verdict: str, limits: MeanField, threshold: float
+) -> str:
+    """'depth 64 > 38 = 6.1 xi_1: ', where some smaller depth is on the right side of the limit."""
+    depths = _below(architecture.depth)
+    found = scan(architecture, task, budget, "depth", depths)
+    side = found.trainability if verdict == "untrainable" else found.generalization
+    good = depths[side >= threshold]
+    if not good.size or good.max() >= architecture.depth:
+        return ""
+    scale, name = (limits.xi_1, "xi_1") if limits.phase == "ordered" else (limits.xi_star, "xi_star")
+    in_scales = f" = {good.max() / scale:.2g} {name}" if scale else ""
+    return f"depth {architecture.depth} > {int(good.max())}{in_scales}: "
+
+
+def _steps_needed(
+    architecture: Architecture, task: Task, budget: Budget, found: Sides, threshold: float
+) -> str:
+    kappa = f"kappa {saturated(found.log_kappa):.2g}"
+    if budget.optimizer == "adam":
+        return f"{kappa}; {budget.steps:.2g} steps of Adam at {budget.learning_rate:.2g} cannot reach the solution"
+    steps = np.geomspace(1.0, 1e15, 400)
+    enough = steps[scan(architecture, task, budget, "steps", steps).trainability >= threshold]
+    needs = f"needs {enough[0]:.2g} steps" if enough.size else "is beyond any budget"
+    return f"{kappa} {needs}, budget {budget.steps:.2g}"
+
+
+def _width_words(architecture: Architecture, task: Task, budget: Budget, found: Sides) -> str:
+    if budget.width is None:
+        return ""
+    wide = sides(architecture, task, replace(budget, width=10**9))
+    if wide.generalization < 2 * found.generalization:
+        return ""
+    return f"; at infinite width {100 * wide.generalization:.2g} %: depth / width = {architecture.depth / budget.width:.2g}"
+
+
+def nearest_fix(architecture: Architecture, task: Task, budget: Budget, threshold: float) -> str | None:
+    """The smallest change of each parameter alone that lifts both sides to the threshold, nearest first."""
+    fixes = []
+    for name, values in _candidates(architecture, budget).items():
+        found = scan(architecture, task, budget, name, values)
+        good = values[np.minimum(found.trainability, found.generalization) >= threshold]
+        if good.size:
+            now = _current(architecture, budget, name)
+            best = good[np.argmin(np.abs(np.log(good / now)))]
+            fixes.append((abs(math.log(best / now)), _words(name, float(best), now)))
+    return ", or ".join(words for _, words in sorted(fixes)[:3]) or None
+
+
+def _candidates(architecture: Architecture, budget: Budget) -> dict[str, NDArray[Any]]:
+    here = architecture.weight_variance
+    spread = np.clip(here * np.geomspace(1 / 32, 32, 2 * _SCAN + 1), MIN_WEIGHT_VARIANCE, MAX_WEIGHT_VARIANCE)
+    longer = np.round(architecture.depth * np.geomspace(1.1, 8, 16)).astype(int)
+    candidates = {
+        "weight_variance": spread,
+        "depth": np.unique(np.concatenate([_below(architecture.depth), np.minimum(longer, MAX_DEPTH)])).astype(float),
+        "steps": np.ceil(budget.steps * np.geomspace(1.05, 1000, _SCAN)),
+    }
+    if budget.learning_rate is not None:
+        candidates["learning_rate"] = budget.learning_rate * np.geomspace(1e-4, 1e4, 2 * _SCAN + 1)
+    if budget.width is not None:
+        candidates["width"] = np.ceil(budget.width * np.geomspace(1.1, 64, _SCAN))
+    return candidates
+
+
+def _below(depth: int) -> NDArray[np.int64]:
+    return np.unique(np.round(np.geomspace(1, depth, min(depth, _SCAN))).astype(np.int64))
+
+
+def _current(architecture: Architecture, budget: Budget, name: str) -> float:
+    return float(getattr(architecture if hasattr(architecture, name) else budget, name))
+
+
+def _words(name: str, value: float, now: float) -> str:
+    relation = "<=" if value < now else ">="
+    number = f"{int(value)}" if name in ("depth", "steps", "width") else f"{value:.3g}"
+    return f"{name} {number}" if name == "weight_variance" else f"{name} {relation} {number}"

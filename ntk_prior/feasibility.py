@@ -1,0 +1,124 @@
+"""The verdict on one configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntk_prior.architecture import Architecture
+from ntk_prior.budget import Budget
+from ntk_prior.explanation import nearest_fix, reason_for
+from ntk_prior.judge import Sides, sides
+from ntk_prior.spectrum import Spectrum, spectrum, why_outside
+from ntk_prior.task import Task
+
+DEFAULT_THRESHOLD = 0.3
+"""A configuration is refused where its weaker side falls below this."""
+
+
+class Verdict(StrEnum):
+    """What the prior says of a configuration."""
+
+    FEASIBLE = "feasible"
+    UNTRAINABLE = "untrainable"
+    DIVERGES = "diverges"
+    MEMORIZES_ONLY = "memorizes_only"
+    OUTSIDE_THEORY = "outside_theory"
+
+
+@dataclass(frozen=True)
+class Feasibility:
+    """Two numbers in [0, 1] with their cause; never merged but by taking the weaker one.
+
+    Attributes:
+        trainability: Correlation between outputs and training labels that the budget reaches; None outside the theory.
+        generalization: Share of the best kernel's test R^2 that survives; None outside the theory.
+        verdict: Which side binds, if any.
+        architecture, task, budget: What was judged; None where no architecture could be formed.
+        silence: Why the theory says nothing, or None.
+    """
+
+    trainability: float | None
+    generalization: float | None
+    verdict: Verdict
+    architecture: Architecture | None
+    task: Task
+    budget: Budget
+    silence: str | None = None
+    sides: Sides | None = None
+
+    @property
+    def score(self) -> float | None:
+        """The weaker of the two sides."""
+        if self.trainability is None or self.generalization is None:
+            return None
+        return min(self.trainability, self.generalization)
+
+    @cached_property
+    def reason(self) -> str:
+        """The binding limit in words and numbers (computed when asked for, about a millisecond)."""
+        if self.architecture is None or self.sides is None:
+            return self.silence or "no architecture"
+        found = (self.architecture, self.task, self.budget, self.sides)
+        return reason_for(self.verdict, *found, threshold=DEFAULT_THRESHOLD)
+
+    @cached_property
+    def suggestion(self) -> str | None:
+        """The nearest changes of a single parameter that would make it feasible, or None (computed when asked for)."""
+        if self.architecture is None or self.sides is None or self.verdict is Verdict.FEASIBLE:
+            return None
+        return nearest_fix(self.architecture, self.task, self.budget, DEFAULT_THRESHOLD)
+
+    @cached_property
+    def spectrum(self) -> Spectrum | None:
+        """The NTK spectrum behind the verdict (computed when asked for); None outside the theory."""
+        return None if self.architecture is None or self.sides is None else spectrum(self.architecture, self.task)
+
+
+def feasibility(architecture: Architecture, task: Task, budget: Budget) -> Feasibility:
+    """Judge one configuration.
+
+    Args:
+        architecture: The network at initialisation.
+        task: Summary of the data.
+        budget: The training run.
+
+    Returns:
+        The verdict; ``outside_theory`` where the theory does not apply.
+    """
+    why = silence(architecture, task, budget)
+    if why:
+        return outside_theory(why, task, budget, architecture)
+    found = sides(architecture, task, budget)
+    verdict = list(Verdict)[int(verdict_codes(found))]
+    return Feasibility(
+        found.trainability, found.generalization, verdict, architecture, task, budget, sides=found
+    )
+
+
+def outside_theory(why: str, task: Task, budget: Budget, architecture: Architecture | None = None) -> Feasibility:
+    """The silent verdict, with its reason."""
+    return Feasibility(None, None, Verdict.OUTSIDE_THEORY, architecture, task, budget, silence=why)
+
+
+def silence(architecture: Architecture, task: Task, budget: Budget) -> str | None:
+    """Why the theory says nothing of a configuration, or None where it speaks."""
+    if budget.parametrization == "mup":
+        return "muP changes the features during training, which a fixed kernel does not describe"
+    return why_outside(architecture, task)
+
+
+def verdict_codes(found: Sides, threshold: float = DEFAULT_THRESHOLD) -> NDArray[np.int8]:
+    """Verdicts for one or many configurations inside the theory, as indices into ``tuple(Verdict)``."""
+    order = list(Verdict)
+    feasible, untrainable, diverges, memorizes = (
+        order.index(verdict)
+        for verdict in (Verdict.FEASIBLE, Verdict.UNTRAINABLE, Verdict.DIVERGES, Verdict.MEMORIZES_ONLY)
+    )
+    untrained = np.where(np.asarray(found.stability) < threshold, diverges, untrainable)
+    trained = np.where(np.asarray(found.generalization) < threshold, memorizes, feasible)
+    return np.where(np.asarray(found.trainability) < threshold, untrained, trained).astype(np.int8)

@@ -1,0 +1,314 @@
+"""The finite-depth recursion of the neural tangent kernel over a handful of input correlations.
+
+    K^1 = Theta^1 = sigma_w^2 c_0 + sigma_b^2,
+    K^{l+1} = sigma_w^2 T(K^l) + sigma_b^2,    Theta^{l+1} = K^{l+1} + sigma_w^2 Tdot(K^l) Theta^l,    l = 1..L
+
+(Xiao, Pennington and Schoenholz 2020, eqs. 2-5). What is carried are the diagonal ``q = K_aa``, the relative gaps
+``eps = 1 - K_ab / q`` and ``(Theta_aa - Theta_ab) / q``, never the off-diagonal entries themselves: in the ordered
+phase the gaps shrink like chi_1^l and would drown in the rounding of a subtraction. Kernels that leave the range of
+float64 carry a logarithmic scale.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from numba import njit
+
+from ntk_prior.activations import RECTIFIER, Dual, dual, layer
+from ntk_prior.architecture import Architecture
+
+Nodes = Float64[np.ndarray, " nodes"]
+
+TAIL_TOLERANCE = 1e-9
+"""Relative accuracy at which the maps count as converged, so that the remaining layers have a closed form."""
+
+_LARGE, _SMALL = 1e200, 1e-200
+_RESCALE = 1e100
+
+
+class Sources(NamedTuple):
+    """Relative weight of each layer's own parameters in Theta, in units of a hidden layer's weights.
+
+    The NTK parametrization has 1, 1 and sigma_b^2. In the standard one a layer's weights count by their fan-in, which
+    leaves these three numbers once the hidden fan-in / sigma_w^2 is taken out as a common factor.
+    """
+
+    first: float
+    """Weights of the first layer, relative to its share in K^1."""
+    readout: float
+    """Weights of the readout, relative to their share in K^{L+1}."""
+    bias: float
+    """What every layer's biases add to Theta."""
+
+
+class Layers(NamedTuple):
+    """An architecture as compiled code reads it; see ``Architecture`` for the meaning of each number."""
+
+    weight_variance: float
+    bias_variance: float
+    depth: int
+    code: int
+    slope: float
+    table: np.ndarray
+    keep_rate: float
+    branch: float
+    """alpha^2 of the residual branch; a negative number means a plain network."""
+    layer_norm: bool
+    spread_per_layer: float
+    """Variance, in pixels^2, that one convolution's window adds along each axis; 0 where nothing is averaged."""
+    first: float
+    readout: float
+    bias: float
+
+
+class Kernel(NamedTuple):
+    """NTK entries of one architecture after the readout, over the nodes of a task.
+
+    Attributes:
+        log_scale: Natural logarithm of the factor that the entries below leave out.
+        diagonal: Theta_aa / exp(log_scale).
+        log_gap_scale: Like ``log_scale``, for the gaps.
+        gaps: (Theta_aa - Theta_ab) / exp(log_gap_scale) for each node, shape (nodes,), all >= 0.
+        q: Diagonal of the NNGP kernel (saturates far outside any trainable range).
+        eps: 1 - K_ab / q for each node, shape (nodes,).
+    """
+
+    log_scale: float
+    diagonal: float
+    log_gap_scale: float
+    gaps: Nodes
+    q: float
+    eps: Nodes
+
+
+def layers(architecture: Architecture, sources: Sources | None = None) -> Layers:
+    """Translate an architecture for compiled code.
+
+    Args:
+        architecture: The network.
+        sources: Relative weights of the layers' own parameters; the NTK parametrization by default.
+
+    Raises:
+        ValueError: If its activation is unknown.
+    """
+    activation: Dual = dual(architecture.activation, architecture.slope)
+    alpha = architecture.residual_scale
+    window = architecture.kernel_size if architecture.kind == "cnn" else 1
+    return Layers(
+        architecture.weight_variance,
+        architecture.bias_variance,
+        architecture.depth,
+        *activation,
+        architecture.keep_rate,
+        -1.0 if alpha is None else alpha * alpha,
+        architecture.normalization == "layer",
+        (window * window - 1) / 12.0,
+        *(sources or Sources(1.0, 1.0, architecture.bias_variance)),
+    )
+
+
+def kernel(architecture: Architecture, cosines: Nodes) -> Kernel:
+    """NTK entries of a fully connected network between inputs at the given cosines.
+
+    Args:
+        architecture: The network.
+        cosines: <x, x'> / n_0 for inputs with |x|^2 / n_0 = 1, shape (nodes,).
+
+    Raises:
+        ValueError: If the activation is unknown.
+    """
+    cosines = np.ascontiguousarray(cosines, dtype=np.float64)
+    eps, gaps = np.empty_like(cosines), np.empty_like(cosines)
+    work = np.empty((2, cosines.size))
+    alone = np.ones(1)
+    head = propagate(*layers(architecture), cosines, 1, alone, alone, eps, gaps, work)
+    log_scale, diagonal, log_gap_scale, q = head
+    return Kernel(log_scale, diagonal, log_gap_scale, gaps, q, eps)
+
+
+_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+
+
+@_compiled
+def propagate(  # type: ignore[no-untyped-def]
+    weight_variance,
+    bias_variance,
+    depth,
+    code,
+    slope,
+    table,
+    keep_rate,
+    branch,
+    layer_norm,
+    spread_per_layer,
+    first,
+    readout,
+    bias,
+    cosines,
+    group,
+    spreads,
+    variances,
+    eps,
+    gaps,
+    work,
+):
+    """Carry the diagonal and all nodes through ``depth`` layers and the readout.
+
+    Args:
+        weight_variance, ..., bias: The fields of ``Layers``.
+        cosines: Input correlations, shape (nodes,).
+        group: Consecutive nodes that convolutions average with one another (1: none).
+        spreads: Window variances, increasing, shape (k,), at which ``variances`` is given.
+        variances: Positional variance left inside a group after that much averaging, shape (k,).
+        eps: Out: see ``Kernel``.
+        gaps: Out: see ``Kernel``.
+        work: Scratch, shape (2, nodes).
+
+    Returns:
+        ``log_scale, diagonal, log_gap_scale, q`` as in ``Kernel``.
+    """
+    n = cosines.size
+    q = weight_variance + bias_variance
+    for j in range(n):
+        eps[j] = min(max(weight_variance * (1.0 - cosines[j]) / q, 0.0), 2.0)
+        gaps[j] = first * eps[j]
+    d_t, d_d = work[0], work[1]
+    p, unit, log_q, log_scale, q_step = (first * weight_variance + bias) / q, 1.0, math.log(q), 0.0, math.inf
+    drop = 1.0 / keep_rate - 1.0
+    plain = branch < 0.0
+    level = variances[0]
+    for step in range(1, depth + 1):
+        inner = 1.0 if layer_norm else q
+        t_1, d_1 = layer(code, slope, table, inner, eps, n, d_t, d_d)
+        w = weight_variance * inner
+        weights = w * t_1 / keep_rate
+        fresh = weights + bias_variance
+        # The new diagonal is the old one times ``keep`` plus the branch times ``add``; a plain layer is all branch.
+        q_next = fresh if plain else q + branch * fresh
+        keep, add = (0.0, 1.0 / q_next) if plain else (q / q_next, branch / q_next)
+        through = w * d_1 / keep_rate
+        own = unit if step < depth else unit * readout
+        for j in range(n):
+            gap_new = w * (drop * t_1 + d_t[j])
+            eps_new = keep * eps[j] + add * gap_new
+            gaps[j] = keep * gaps[j] + add * (
+                own * gap_new + w * ((d_1 - d_d[j]) * gaps[j] + (drop * d_1 + d_d[j]) * p)
+            )
+            d_t[j] = eps_new - eps[j]
+            eps[j] = min(max(eps_new, 0.0), 2.0)
+        p = keep * p + add * (own * weights + unit * bias + through * p)
+        log_q += math.log(q_next / q)
+        change, q = abs(q_next - q) / q_next, min(max(q_next, _SMALL), _LARGE)
+        if p > _RESCALE:
+            p /= _RESCALE
+            unit /= _RESCALE
+            log_scale += math.log(_RESCALE)
+            for j in range(n):
+                gaps[j] /= _RESCALE
+        if group > 1 and step < depth:
+            after = np.interp((step + 1) * spread_per_layer, spreads, variances)
+            _average_positions(math.sqrt(after / level) if level > 0.0 else 0.0, group, eps, gaps)
+            level = after
+        rest = depth - step
+        if plain and rest >= 3 and change <= TAIL_TOLERANCE * max(1.0 - change / q_step, 0.0):
+            a, scale, source, more = through / q, w / q, (weights + bias) / q, readout - 1.0
+            if _settled(n, a, scale * d_1, scale, d_t, d_d, eps, drop):
+                p += _settled_tail(rest, n, a, scale, d_1, drop, p, unit, source, more, d_d, eps, gaps)
+                lift = rest * max(math.log(a), 0.0)
+                p += more * unit * math.exp(-lift) * weights / q
+                return log_q + log_scale + lift, p, log_q + log_scale + lift, q
+            if drop == 0.0 and _linear(n, a, d_1, d_d):
+                kink = 0.5 if code == RECTIFIER else 1.0
+                p += _linear_tail(rest, n, a, scale, kink, p, unit, source, more, d_d, eps, gaps)
+                p += more * unit * weights / q
+                return log_q + log_scale, p, log_q + log_scale + kink * rest * math.log(a), q
+        q_step = max(change, 1e-300)
+    return log_q + log_scale, p, log_q + log_scale, q
+
+
+@_compiled
+def _average_positions(left, group, eps, gaps):  # type: ignore[no-untyped-def]
+    """What one more window leaves of the differences between the positions of a group (its mean stays)."""
+    for start in range(0, eps.size, group):
+        for values in (eps, gaps):
+            mean = 0.0
+            for j in range(start, start + group):
+                mean += values[j] / group
+            for j in range(start, start + group):
+                values[j] = mean + left * (values[j] - mean)
+
+
+@_compiled
+def _settled(n, a, gain, scale, change, d_d, eps, drop):  # type: ignore[no-untyped-def]
+    """Whether every correlation has reached its fixed point c* < 1, in a way the closed form can use."""
+    if abs(a - 1.0) < 1e-4:
+        return False
+    for j in range(n):
+        rate = gain - scale * d_d[j]
+        if not abs(change[j]) <= TAIL_TOLERANCE * (1.0 - rate) * eps[j] or a - rate < 1e-4 * a:
+            return False
+    return True
+
+
+@_compiled
+def _linear(n, a, d_1, d_d):  # type: ignore[no-untyped-def]
+    """Whether every correlation is so close to 1 that its gap just shrinks by the factor ``a`` a layer."""
+    if a > 1.0 - 1e-4:
+        return False
+    for j in range(n):
+        if d_d[j] > TAIL_TOLERANCE * (1.0 - a) * d_1:
+            return False
+    return True
+
+
+@_compiled
+def _settled_tail(rest, n, a, scale, d_1, drop, p, unit, source, more, d_d, eps, gaps):  # type: ignore[no-untyped-def]
+    """``rest`` layers at a fixed point: P' = source unit + a P and E' = eps unit + r E + h P, summed in closed form.
+
+    Everything is divided by max(a, 1)^rest. ``more`` is what the readout's weights count beyond a hidden layer's.
+
+    Returns:
+        The change of ``p``; ``gaps`` are changed in place.
+    """
+    log_a = math.log(a)
+    lift = rest * max(log_a, 0.0)
+    a_n = math.exp(rest * log_a - lift)
+    one = math.exp(-lift)
+    sum_a = (a_n - one) / (a - 1.0)
+    for j in range(n):
+        r, h = scale * (d_1 - d_d[j]), scale * (drop * d_1 + d_d[j])
+        r_n = math.exp(rest * math.log(r) - lift) if r > 0.0 else 0.0
+        sum_r = (r_n - one) / (r - 1.0)
+        mixed = (a_n - r_n) / (a - r)
+        pulled = h * (mixed * p + source * unit * (mixed - sum_r) / (a - 1.0))
+        gaps[j] = r_n * gaps[j] + unit * eps[j] * (sum_r + more * one) + pulled
+    return a_n * p + source * unit * sum_a - p
+
+
+@_compiled
+def _linear_tail(rest, n, a, scale, kink, p, unit, source, more, d_d, eps, gaps):  # type: ignore[no-untyped-def]
+    """``rest`` layers of the ordered phase, where eps shrinks as a^i and Tdot's gap as a^(kink i).
+
+    The gaps are divided by a^(kink rest), which the caller moves into their logarithmic scale.
+
+    Returns:
+        The change of ``p``; ``gaps`` and ``eps`` are changed in place.
+    """
+    log_a = math.log(a)
+    fixed = source * unit / (1.0 - a)
+    a_n = math.exp(rest * log_a)
+    slow = math.exp((1.0 - kink) * rest * log_a)  # a^n / a^(kink n)
+    for j in range(n):
+        h = scale * d_d[j] * a**kink  # d_d is that of the layer just done
+        if kink == 1.0:
+            pulled = h / a * (rest * fixed + (p - fixed) * (1.0 - a_n) / (1.0 - a))
+        else:
+            b = a**kink
+            pulled = h * (fixed * (1.0 - slow) / (b - a) + (p - fixed) * (slow - a_n) / (a * (1.0 - b)))
+        gaps[j] = slow * (gaps[j] + (rest + more) * unit * eps[j]) + pulled
+        eps[j] *= a_n
+    return fixed + a_n * (p - fixed) - p

@@ -1,0 +1,134 @@
+"""The prior as tuners use it: configurations in, feasibility out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ntk_prior.architecture import Architecture
+from ntk_prior.budget import Budget
+from ntk_prior.feasibility import Feasibility, feasibility, outside_theory
+from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS, REQUIRED, FeasibilityTable, score_columns, tabulated
+from ntk_prior.task import Task
+
+Configuration = Mapping[str, Any]
+ToArchitecture = Callable[[Configuration], "Architecture | Configuration | None"]
+
+FORMAT = "ntk-prior prior 1"
+
+
+class NTKPrior:
+    """Feasibility of configurations on one task and budget.
+
+    Args:
+        task: Summary of the data.
+        budget: What a trial may spend; a configuration's own entries (``learning_rate``, ``width`` ...) override it.
+        to_architecture: For spaces that do not use the field names of ``Architecture`` and ``Budget``: maps a
+            configuration to an ``Architecture``, or to a mapping of those field names. None, or a KeyError raised by
+            it, means "not a network this theory knows": the verdict is ``outside_theory``.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+    """
+
+    def __init__(self, task: Task, budget: Budget, to_architecture: ToArchitecture | None = None) -> None:
+        for name, value, kind in (("task", task, Task), ("budget", budget, Budget)):
+            if not isinstance(value, kind):
+                raise TypeError(f"{name}: expected ntk_prior.{kind.__name__}, received {value!r}")
+        if to_architecture is not None and not callable(to_architecture):
+            raise TypeError(f"to_architecture: expected a callable or None, received {to_architecture!r}")
+        self.task = task
+        self.budget = budget
+        self.to_architecture = to_architecture
+
+    def __call__(self, config: Configuration) -> Feasibility:
+        """Feasibility of one configuration.
+
+        Args:
+            config: Parameter names to values; names the theory does not know are ignored.
+
+        Raises:
+            TypeError: If ``config`` is no mapping, or a value has the wrong type.
+            ValueError: If a value lies outside its range.
+        """
+        if not isinstance(config, Mapping):
+            raise TypeError(f"config: expected a mapping of parameter names to values, received {config!r}")
+        mapped = self._mapped(config)
+        if mapped is None:
+            return outside_theory("to_architecture does not know this configuration", self.task, self.budget)
+        budget = self._budget({**_known(config, BUDGET_FIELDS), **_known(mapped, BUDGET_FIELDS)})
+        if isinstance(mapped, Architecture):
+            return feasibility(mapped, self.task, budget)
+        missing = [name for name in REQUIRED if mapped.get(name) is None]
+        if missing:
+            return outside_theory(f"the configuration lacks {', '.join(missing)}", self.task, budget)
+        return feasibility(Architecture(**_known(mapped, ARCHITECTURE_FIELDS)), self.task, budget)
+
+    def score_many(self, columns: Any) -> FeasibilityTable:
+        """Feasibility of many configurations at once.
+
+        Args:
+            columns: A mapping of names to equally long columns, a pandas ``DataFrame``, or a sequence of
+                configurations. NaN and None mean "not set".
+
+        Raises:
+            TypeError: If ``columns`` is none of these.
+            ValueError: If columns differ in length, or a value lies outside its range (the row is named).
+        """
+        if not isinstance(columns, Mapping) and hasattr(columns, "to_dict") and hasattr(columns, "columns"):
+            columns = {str(name): columns[name].to_numpy() for name in columns.columns}
+        if isinstance(columns, Mapping) and self.to_architecture is None:
+            return score_columns(columns, self.task, self.budget)
+        return tabulated([self(row) for row in _rows(columns)])
+
+    def save(self, path: str | Path) -> None:
+        """Write task and budget as JSON. ``to_architecture`` is code and is not written."""
+        content = {"format": FORMAT, "task": self.task.to_json(), "budget": asdict(self.budget)}
+        Path(path).write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path, to_architecture: ToArchitecture | None = None) -> NTKPrior:
+        """Read a prior written by ``save``.
+
+        Raises:
+            ValueError: If the file is not such a prior.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            if content["format"] != FORMAT:
+                raise ValueError(f"format: expected {FORMAT!r}, received {content['format']!r}")
+            return cls(Task.from_json(content["task"]), Budget(**content["budget"]), to_architecture)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: expected a saved prior ({FORMAT!r}), received something else: {error}") from error
+
+    def _mapped(self, config: Configuration) -> Architecture | Configuration | None:
+        if self.to_architecture is None:
+            return config
+        try:
+            return self.to_architecture(config)
+        except KeyError:
+            return None
+
+    def _budget(self, own: dict[str, Any]) -> Budget:
+        return Budget(**{**asdict(self.budget), **own}) if own else self.budget
+
+
+def _known(mapped: Architecture | Configuration, names: tuple[str, ...]) -> dict[str, Any]:
+    if isinstance(mapped, Architecture):
+        return {}
+    return {name: mapped[name] for name in names if name in mapped and mapped[name] is not None}
+
+
+def _rows(columns: Any) -> Sequence[Configuration]:
+    if isinstance(columns, Mapping):
+        names = list(columns)
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if isinstance(columns, Sequence) and all(isinstance(row, Mapping) for row in columns):
+        return columns
+    raise TypeError(
+        "columns: expected a mapping of names to columns, a pandas DataFrame or a sequence of mappings, "
+        f"received {type(columns).__name__}"
+    )

@@ -1,0 +1,201 @@
+"""Small summaries of data: quadrature nodes of a distribution of cosines, and the spectra of Hadamard powers.
+
+A kernel that is a cubic in the cosine, Theta_ab = sum_k f_k c_ab^k off the diagonal, has on centred data the eigenvalues
+Theta_aa - f_0 + sum_k f_k E_k up to the non-commutativity of the powers, where E_k are the sorted eigenvalues of the
+centred off-diagonal parts of c^{o k} (kernel random matrices: El Karoui 2010). So three short lists of eigenvalues
+stand in for the data at every depth.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+POWERS = (1, 2, 3)
+GROUPS = 32
+"""Eigenvalues are kept as this many averages over ranges of the sorted index, short ranges first."""
+
+_SPENT = 1e-12
+
+
+class Sketch(NamedTuple):
+    """Spectrum of the data for kernels cubic in the cosine, and where the labels lie in it.
+
+    Attributes:
+        eigenvalues: E_k for k = 1, 2, 3, averaged over groups of the sorted index, shape (3, groups).
+        counts: Eigenvalues in each group, shape (groups,), summing to the number of samples.
+        energy: Share of the centred labels' energy in each group, shape (groups,), summing to 1.
+        diagonals: Mean diagonal of each Hadamard power, shape (3,).
+    """
+
+    eigenvalues: Array
+    counts: Array
+    energy: Array
+    diagonals: Array
+
+
+def gauss_nodes(samples: Array, size: int) -> tuple[Array, Array, Array]:
+    """Gauss quadrature of an empirical distribution (Golub and Welsch 1969).
+
+    Args:
+        samples: Draws, shape (n,).
+        size: Nodes wanted; fewer come back where the distribution has fewer distinct values.
+
+    Returns:
+        Nodes, weights (summing to 1), and the orthonormal polynomials at the nodes, shape (nodes, nodes), row k
+        holding degree k.
+    """
+    alpha, beta = _recurrence(samples, size)
+    jacobi = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
+    nodes, vectors = np.linalg.eigh(jacobi)
+    weights = vectors[0] ** 2
+    return nodes, weights, vectors / vectors[0]
+
+
+def _recurrence(samples: Array, size: int) -> tuple[Array, Array]:
+    """Coefficients of the three-term recurrence, by the discrete Stieltjes procedure."""
+    alpha, beta = [], []
+    previous, current = np.zeros_like(samples), np.ones_like(samples)
+    scale = 0.0
+    for _ in range(size):
+        alpha.append(float(np.mean(samples * current**2)))
+        following = (samples - alpha[-1]) * current - scale * previous
+        scale = float(np.sqrt(np.mean(following**2)))
+        if scale < 1e-9:
+            break
+        beta.append(scale)
+        previous, current = current, following / scale
+    return np.array(alpha), np.array(beta[: len(alpha) - 1])
+
+
+def weights_on(nodes: Array, weights: Array, polynomials: Array, samples: Array, all_samples: Array) -> Array:
+    """Weights on given Gauss nodes that integrate ``samples`` exactly up to degree ``len(nodes) - 1``."""
+    alpha, beta = _recurrence(all_samples, len(nodes))
+    previous, current, moments, scale = np.zeros_like(samples), np.ones_like(samples), [], 0.0
+    for k in range(len(nodes)):
+        moments.append(float(np.mean(current)))
+        if k < len(beta):
+            following = ((samples - alpha[k]) * current - scale * previous) / beta[k]
+            previous, current, scale = current, following, beta[k]
+    return np.asarray(weights * (np.array(moments) @ polynomials))
+
+
+def cubic_fit(nodes: Array, weights: Array) -> Array:
+    """Matrix of the weighted least-squares cubic: values at the nodes to coefficients, shape (4, nodes).
+
+    The degree drops where there are too few distinct nodes, leaving rows of zeros.
+    """
+    degree = min(3, len(np.unique(np.round(nodes, 9))) - 1)
+    root = np.sqrt(np.maximum(weights, 0.0))
+    design = np.vander(nodes, degree + 1, increasing=True) * root[:, None]
+    fit = np.zeros((4, len(nodes)))
+    fit[: degree + 1] = np.linalg.pinv(design) * root
+    return fit
+
+
+def sketch(powers: Array, labels: Array, groups: int = GROUPS) -> Sketch:
+    """Sketch of a sample.
+
+    Args:
+        powers: Hadamard powers 1, 2, 3 of the cosine matrix (for images: their means over pixel pairs), shape
+            (3, s, s).
+        labels: Class indices, shape (s,).
+        groups: Groups to keep at the most.
+    """
+    spectra = np.array([np.sort(np.linalg.eigvalsh(_centred_off_diagonal(p)))[::-1] for p in powers])
+    diagonals = np.array([np.mean(np.diagonal(power)) for power in powers])
+    return _grouped(spectra, _label_energy(np.mean(powers, axis=0), labels), diagonals, groups)
+
+
+def carried(sample: Sketch, n: int) -> Sketch:
+    """The sketch that ``n`` samples of the same distribution would have.
+
+    Args:
+        sample: What was measured, in fine groups if ``n`` is much smaller.
+        n: Number of samples, at least 2.
+    """
+    counts = sample.counts.astype(np.int64)
+    diagonals = sample.diagonals[:, None]
+    gram = np.repeat(sample.eigenvalues, counts, axis=1) + diagonals
+    energy = np.repeat(sample.energy / counts, counts)
+    if n != len(energy):
+        gram = np.array([_rescaled(eigenvalues, n) for eigenvalues in gram])
+        energy = _rescaled_energy(energy, n)
+    return _grouped(gram - diagonals, energy, sample.diagonals, GROUPS)
+
+
+def _grouped(spectra: Array, energy: Array, diagonals: Array, groups: int) -> Sketch:
+    n = len(energy)
+    edges = np.unique(np.round(np.geomspace(1, n + 1, groups + 1)).astype(np.int64)) - 1
+    counts = np.diff(edges)
+    means = np.add.reduceat(spectra, edges[:-1], axis=1) / counts
+    return Sketch(means, counts.astype(float), np.add.reduceat(energy, edges[:-1]), diagonals)
+
+
+def _centred_off_diagonal(matrix: Array) -> Array:
+    off = matrix - np.diag(np.diagonal(matrix))
+    off = off - off.mean(axis=0)
+    return np.asarray(off - off.mean(axis=1, keepdims=True))
+
+
+def _label_energy(kernel: Array, labels: Array) -> Array:
+    """Share of the centred one-hot labels' energy along each eigenvector of the centred kernel, leading first."""
+    one_hot = (labels[:, None] == np.unique(labels)).astype(float)
+    one_hot -= one_hot.mean(axis=0)
+    centred = kernel - kernel.mean(axis=0)
+    vectors = np.linalg.eigh(centred - centred.mean(axis=1, keepdims=True))[1][:, ::-1]
+    energy = np.sum((vectors.T @ one_hot) ** 2, axis=1)
+    total = energy.sum()
+    return np.asarray(energy / total) if total > 0 else np.full(len(labels), 1.0 / len(labels))
+
+
+def _rescaled(eigenvalues: Array, n: int) -> Array:
+    """Gram eigenvalues (descending, trace = size x mean diagonal) carried from ``size`` samples to ``n``.
+
+    Sample eigenvalues are those of the population times the number of samples, plus the trace of the modes beyond
+    the sample, which acts as a ridge; that tail follows the power law of the last resolved modes.
+    """
+    size = len(eigenvalues)
+    ridge = max(float(eigenvalues[-2]), 0.0)
+    population = np.maximum(eigenvalues - ridge, 0.0) / size
+    if n < size:
+        index = np.arange(n)
+        rest = float(np.sum(population[n:])) + ridge
+        return np.asarray(n * population[index] + rest)
+    decay = _tail_exponent(population)
+    index = np.arange(size + 1, n + 1)
+    tail = ridge * (decay - 1) * (size / index) ** decay / size
+    new_ridge = ridge * (size / n) ** (decay - 1)
+    return np.asarray(n * np.concatenate([population, tail]) + new_ridge)
+
+
+def _tail_exponent(population: Array) -> float:
+    """Exponent of the power law i^-decay over the middle of the spectrum, kept summable."""
+    size = len(population)
+    index = np.arange(max(size // 20, 1), max(size // 2, 3))
+    values = population[index]
+    keep = values > _SPENT
+    if keep.sum() < 2:
+        return 3.0
+    slope = np.polyfit(np.log(index[keep] + 1.0), np.log(values[keep]), 1)[0]
+    return float(np.clip(-slope, 1.05, 3.0))
+
+
+def _rescaled_energy(energy: Array, n: int) -> Array:
+    """Label energy per mode carried to ``n`` samples.
+
+    What a finite sample's modes hold beyond the population's is noise spread evenly over them.
+    """
+    size = len(energy)
+    position = np.arange(1, size + 1) / size
+    even = np.minimum(position, 0.95)
+    resolved = np.maximum.accumulate(np.clip((np.cumsum(energy) - even) / (1 - even), 0.0, 1.0))
+    resolved = np.minimum(resolved, resolved[size // 2])  # later modes cannot be told from noise
+    index = np.arange(1, n + 1)
+    population = np.interp(np.log(index), np.log(np.arange(1, size + 1)), resolved)
+    cumulative = population + (1 - population) * index / n
+    return np.asarray(np.diff(np.concatenate([[0.0], cumulative / cumulative[-1]])))

@@ -1,0 +1,213 @@
+"""The spectrum of the training kernel of one task, from its summary and the finite-depth recursion."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ntk_prior.activations import ACTIVATIONS, is_known
+from ntk_prior.architecture import Architecture
+from ntk_prior.meanfield import Phase, mean_field
+from ntk_prior.ntk import layers, propagate
+from ntk_prior.task import Task, View, ViewName
+
+_FLOOR = 1e-6
+"""Smallest eigenvalue, in units of the mean gap, that the cubic fit may produce."""
+
+LARGEST = 700.0
+"""Natural logarithms are clipped to this before they are exponentiated, so that reported numbers stay finite."""
+
+
+class Scene(NamedTuple):
+    """A task's view as compiled code reads it; see ``View`` for the arrays."""
+
+    cosines: np.ndarray
+    group: int
+    spreads: np.ndarray
+    variances: np.ndarray
+    fit: np.ndarray
+    across: np.ndarray
+    same_class: np.ndarray
+    other_class: np.ndarray
+    within: np.ndarray
+    eigenvalues: np.ndarray
+    counts: np.ndarray
+    energy: np.ndarray
+    middle: int
+    n_train: int
+    n_classes: int
+
+
+class Spectrum(NamedTuple):
+    """NTK spectrum at initialisation, infinite width, inputs with |x|^2 / n_0 = 1.
+
+    Attributes:
+        phase, q_star, c_star, chi_1, chi_c, xi_1, xi_star: Infinite-depth limits, see ``meanfield.MeanField``.
+        lambda_max: Largest eigenvalue of the (n_train, n_train) kernel.
+        lambda_bulk: Its median eigenvalue.
+        kappa: lambda_max / lambda_bulk.
+        mean_predictor: Share of the centred class means that kernel regression carries to test points,
+            s / (s + lambda_bulk) with s = (m / k) (Theta_in - Theta_out) for k classes of m / k samples.
+        max_learning_rate: 2 / lambda_max, for the loss summed over samples. ``feasibility`` converts it to the
+            budget's convention.
+        eigenvalues: The spectrum of the centred kernel, in groups, leading first.
+        counts: Eigenvalues in each group.
+        log_lambda_max, log_lambda_bulk: Natural logarithms; the numbers above saturate at exp(+-700).
+    """
+
+    phase: Phase | None
+    q_star: float | None
+    c_star: float | None
+    chi_1: float | None
+    chi_c: float | None
+    xi_1: float | None
+    xi_star: float | None
+    lambda_max: float
+    lambda_bulk: float
+    kappa: float
+    mean_predictor: float
+    max_learning_rate: float
+    eigenvalues: np.ndarray
+    counts: np.ndarray
+    log_lambda_max: float
+    log_lambda_bulk: float
+
+
+def view_name(architecture: Architecture) -> ViewName:
+    """Which of a task's views an architecture sees."""
+    if architecture.kind == "fcn":
+        return "fcn"
+    return "cnn_pooled" if architecture.pooling else "cnn"
+
+
+def scene(view: View, n_train: int, n_classes: int) -> Scene:
+    """Prepare a view for compiled code."""
+    counts = view.sketch.counts
+    middle = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+    arrays = (view.fit, view.across, view.same_class, view.other_class, view.within)
+    arrays += (view.sketch.eigenvalues, counts, view.sketch.energy)
+    contiguous = (np.ascontiguousarray(array) for array in arrays)
+    return Scene(view.cosines, view.group, view.spreads, view.variances, *contiguous, middle, n_train, n_classes)
+
+
+def spectrum(architecture: Architecture, task: Task) -> Spectrum:
+    """NTK spectrum of an architecture on a task, by the finite-depth recursion, with its infinite-depth limits.
+
+    Args:
+        architecture: The network.
+        task: The task's summary.
+
+    Raises:
+        ValueError: If the theory does not cover the architecture, or the task has no view for its kind.
+    """
+    reason = why_outside(architecture, task)
+    if reason:
+        raise ValueError(reason)
+    stage = scene(task.views[view_name(architecture)], task.n_train, task.n_classes)
+    buffers, lam = workspace(stage)
+    log_gap, log_max, _, signal = eigenvalues(layers(architecture), stage, *buffers, lam)
+    log_bulk = log_gap + math.log(lam[stage.middle])
+    return Spectrum(
+        *mean_field(architecture),
+        lambda_max=saturated(log_max),
+        lambda_bulk=saturated(log_bulk),
+        kappa=saturated(log_max - log_bulk),
+        mean_predictor=signal / (signal + lam[stage.middle]),
+        max_learning_rate=saturated(math.log(2.0) - log_max),
+        eigenvalues=lam * saturated(log_gap),
+        counts=stage.counts,
+        log_lambda_max=log_max,
+        log_lambda_bulk=log_bulk,
+    )
+
+
+def why_outside(architecture: Architecture, task: Task) -> str | None:
+    """Why the theory is silent about an architecture, or None where it speaks."""
+    if not is_known(architecture.activation):
+        return f"activation {architecture.activation!r} has no known dual; known: {', '.join(ACTIVATIONS)}, or a callable"
+    if architecture.normalization == "batch":
+        return "batch normalization couples the samples, which this kernel does not describe"
+    if view_name(architecture) not in task.views:
+        return f"the task summary has no image structure, which kind={architecture.kind!r} needs"
+    return None
+
+
+def saturated(log: float) -> float:
+    """exp(log), kept inside the range of float64."""
+    return math.exp(min(max(log, -LARGEST), LARGEST))
+
+
+def workspace(stage: Scene) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    """Scratch arrays for ``eigenvalues``: (eps, gaps, work) and the eigenvalue groups."""
+    n = stage.cosines.size
+    return (np.empty(n), np.empty(n), np.empty((2, n))), np.empty(stage.counts.size)
+
+
+_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+
+
+@_compiled
+def eigenvalues(net, stage, eps, gaps, work, lam):  # type: ignore[no-untyped-def]
+    """Spectrum of the centred kernel, in units of exp(log_gap).
+
+    Args:
+        net: ``ntk.Layers``.
+        stage: ``Scene``.
+        eps, gaps, work: Scratch, see ``workspace``.
+        lam: Out: the eigenvalue of each group, all > 0, shape (groups,).
+
+    Returns:
+        log_gap; the logarithms of lambda_max and of the kernel's diagonal; and (m / k) (Theta_in - Theta_out) in units
+        of exp(log_gap), >= 0.
+    """
+    log_scale, diagonal, log_gap, _ = propagate(
+        net.weight_variance,
+        net.bias_variance,
+        net.depth,
+        net.code,
+        net.slope,
+        net.table,
+        net.keep_rate,
+        net.branch,
+        net.layer_norm,
+        net.spread_per_layer,
+        net.first,
+        net.readout,
+        net.bias,
+        stage.cosines,
+        stage.group,
+        stage.spreads,
+        stage.variances,
+        eps,
+        gaps,
+        work,
+    )
+    f_0 = f_1 = f_2 = f_3 = across = within = same = other = 0.0
+    for j in range(gaps.size):
+        gap = gaps[j]
+        f_0 += stage.fit[0, j] * gap
+        f_1 += stage.fit[1, j] * gap
+        f_2 += stage.fit[2, j] * gap
+        f_3 += stage.fit[3, j] * gap
+        across += stage.across[j] * gap
+        within += stage.within[j] * gap
+        same += stage.same_class[j] * gap
+        other += stage.other_class[j] * gap
+    # Pooling averages the diagonal over pixel pairs too, so every gap is measured from that average.
+    f_0 -= within
+    mean_gap = max(across - within, _FLOOR * across) + 1e-300
+    top = 0.0
+    for i in range(lam.size):
+        value = f_0 - f_1 * stage.eigenvalues[0, i] - f_2 * stage.eigenvalues[1, i] - f_3 * stage.eigenvalues[2, i]
+        lam[i] = max(value, _FLOOR * mean_gap)
+        top = max(top, lam[i])
+    share = math.exp(log_gap - log_scale)
+    m = stage.n_train
+    own = diagonal - share * within
+    uniform = m * own - (m - 1) * share * mean_gap
+    signal = max(other - same, 0.0) * m / stage.n_classes
+    log_max = log_scale + math.log(max(uniform, share * top, 1e-300))
+    return log_gap, log_max, log_scale + math.log(max(own, 1e-300)), signal

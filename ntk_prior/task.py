@@ -1,0 +1,305 @@
+"""What a prior needs to know of a learning task: a summary small enough to log, never the data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntk_prior.architecture import require_integer, require_real
+from ntk_prior.sketch import GROUPS, Sketch, carried, cubic_fit, gauss_nodes, sketch, weights_on
+
+Array = NDArray[np.float64]
+
+ViewName = Literal["fcn", "cnn", "cnn_pooled"]
+FORMAT = "ntk-prior task 1"
+NODES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """How one kind of network sees the data: which cosines enter its kernel, and with which spectra.
+
+    For ``"fcn"`` the cosines are those of whole inputs; for ``"cnn"`` (flattened) those of equal pixels of two images;
+    for ``"cnn_pooled"`` those of all pairs of pixels, within an image and across two. Pixel cosines are taken after one
+    convolution window's average.
+
+    Attributes:
+        cosines: Quadrature nodes, shape (nodes,).
+        across: Weights of the nodes over pairs of different inputs, shape (nodes,), summing to 1.
+        same_class: The same over pairs of one class; other pairs follow from ``across`` and the class sizes.
+        other_class: The same over pairs of two classes.
+        within: Weights over pairs of different pixels of one image, summing to the share of such pairs; zeros except
+            for ``"cnn_pooled"``.
+        group: Consecutive nodes that further convolutions average with one another.
+        spreads: Window variances (pixels^2) at which ``variances`` is given, increasing, shape (k,).
+        variances: Positional variance inside a group left after that much averaging, shape (k,).
+        sketch: Spectrum of the data and label energies, at ``n_train`` samples.
+    """
+
+    cosines: Array
+    across: Array
+    same_class: Array
+    other_class: Array
+    within: Array
+    group: int
+    spreads: Array
+    variances: Array
+    sketch: Sketch
+
+    @property
+    def fit(self) -> Array:
+        """Least-squares cubic over the nodes, shape (4, nodes)."""
+        return cubic_fit(self.cosines, np.maximum(self.across, 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Summary of a classification task.
+
+    Attributes:
+        n_train: Training samples.
+        n_test: Test samples (0 if unknown).
+        n_classes: Classes.
+        n_features: Numbers per input.
+        n_pixels: Pixels per image, or None for inputs without a grid.
+        views: One ``View`` per kind of network that the data allow.
+    """
+
+    n_train: int
+    n_test: int
+    n_classes: int
+    n_features: int
+    n_pixels: int | None
+    views: Mapping[ViewName, View]
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        n_train: int | None = None,
+        n_test: int = 0,
+        max_samples: int = 1024,
+        seed: int = 0,
+        groups: int = GROUPS,
+    ) -> Task:
+        """Summarise inputs and labels.
+
+        Args:
+            x: Inputs as they are fed to the network, shape (n, features), or images (n, height, width, channels).
+                Each is scaled to |x|^2 / n_0 = 1; centring is left to the caller.
+            y: Class labels, shape (n,).
+            n_train: Training samples to describe; all of ``x`` by default. May exceed ``len(x)``.
+            n_test: Test samples.
+            max_samples: Largest subsample that is measured.
+            seed: Of the subsample.
+            groups: Eigenvalue groups to keep; more than the default only serve a later ``at``.
+
+        Raises:
+            TypeError: If an argument has the wrong type.
+            ValueError: If shapes disagree, values are not finite, or there are fewer than two samples or classes.
+        """
+        inputs, labels = _checked(x, y)
+        n_train = require_integer("n_train", len(inputs) if n_train is None else n_train, 2, 10**7)
+        n_test = require_integer("n_test", n_test, 0, 10**9)
+        max_samples = require_integer("max_samples", max_samples, 2, 20_000)
+        size = min(max_samples, len(inputs), n_train)
+        chosen = np.random.default_rng(seed).permutation(len(inputs))[:size]
+        inputs, labels = inputs[chosen], labels[chosen]
+        views: dict[ViewName, View] = {"fcn": whole_inputs(inputs, labels, groups)}
+        n_pixels = None
+        if inputs.ndim == 4:
+            n_pixels = int(np.prod(inputs.shape[1:3]))
+            pass
+        measured = cls(size, n_test, len(np.unique(np.asarray(y))), inputs[0].size, n_pixels, views)
+        return measured if n_train == size else measured.at(n_train)
+
+    def at(self, n_train: int) -> Task:
+        """The same task with another number of training samples.
+
+        Args:
+            n_train: Training samples; beyond the measured number the spectrum continues by its power law.
+
+        Raises:
+            TypeError: If ``n_train`` is not a number.
+            ValueError: If it is not a whole number of at least 2.
+        """
+        n_train = require_integer("n_train", n_train, 2, 10**7)
+        views = {name: replace(view, sketch=carried(view.sketch, n_train)) for name, view in self.views.items()}
+        return replace(self, n_train=n_train, views=views)
+
+    @classmethod
+    def equicorrelated(
+        cls, n_train: int, cosine: float = 0.0, *, n_classes: int = 10, n_pixels: int = 1, pixel_cosine: float = 0.0
+    ) -> Task:
+        """The theory's own task: every two inputs (and every two pixels of one image) are equally alike.
+
+        Args:
+            n_train: Training samples.
+            cosine: <x, x'> / n_0 of any two inputs.
+            n_classes: Classes; labels carry no structure.
+            n_pixels: Pixels per image, for the convolutional views.
+            pixel_cosine: Cosine of two different pixels of one image.
+
+        Raises:
+            TypeError: If an argument has the wrong type.
+            ValueError: If an argument lies outside its range.
+        """
+        n_train = require_integer("n_train", n_train, 2, 10**9)
+        n_pixels = require_integer("n_pixels", n_pixels, 1, 10**9)
+        cosine = require_real("cosine", cosine, -1.0, 1.0)
+        pixel_cosine = require_real("pixel_cosine", pixel_cosine, -1.0, 1.0)
+        cosines = np.array([cosine, pixel_cosine])
+        flat = np.array([[-cosine], [-(cosine**2)], [-(cosine**3)]])
+        spectrum = Sketch(flat, np.array([float(n_train)]), np.ones(1), np.ones(3))
+        first, none = np.array([1.0, 0.0]), np.zeros(2)
+        one = np.ones(1)
+
+        def view(within: Array) -> View:
+            return View(cosines, first, first, first, within, 1, one, one, spectrum)
+
+        pooled = view(np.array([0.0, 1.0 - 1.0 / n_pixels]))
+        views: dict[ViewName, View] = {"fcn": view(none), "cnn": view(none), "cnn_pooled": pooled}
+        return cls(n_train, 0, require_integer("n_classes", n_classes, 2, 10**6), n_pixels, n_pixels, views)
+
+    @classmethod
+    def cifar10(cls, n_train: int = 50_000) -> Task:
+        """CIFAR-10, standardised per channel, from numbers shipped with the package.
+
+        They are computed from the data by ``benchmarks/summarise_cifar10.py``.
+
+        Args:
+            n_train: Training samples that a trial uses.
+
+        Raises:
+            TypeError: If ``n_train`` is not a number.
+            ValueError: If it is not between 2 and 50,000.
+        """
+        n_train = require_integer("n_train", n_train, 2, 50_000)
+        text = resources.files("ntk_prior").joinpath("cifar10.json").read_text(encoding="utf-8")
+        return cls.from_json(json.loads(text)).at(n_train)
+
+    def save(self, path: str | Path) -> None:
+        """Write the summary as JSON."""
+        Path(path).write_text(json.dumps(self.to_json()) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Task:
+        """Read a summary written by ``save``.
+
+        Raises:
+            ValueError: If the file is not such a summary.
+        """
+        try:
+            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: expected a task summary ({FORMAT!r}), received something else: {error}") from error
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary as JSON-serialisable values."""
+        return {"format": FORMAT, **{f.name: _plain(getattr(self, f.name)) for f in fields(self)}}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Task:
+        """The inverse of ``to_json``.
+
+        Raises:
+            KeyError, TypeError, ValueError: If the values are not those of a summary.
+        """
+        if values["format"] != FORMAT:
+            raise ValueError(f"format: expected {FORMAT!r}, received {values['format']!r}")
+        views = {name: _view_from_json(view) for name, view in values["views"].items()}
+        n_pixels = values["n_pixels"]
+        return cls(
+            n_train=require_integer("n_train", values["n_train"], 2, 10**9),
+            n_test=require_integer("n_test", values["n_test"], 0, 10**9),
+            n_classes=require_integer("n_classes", values["n_classes"], 2, 10**9),
+            n_features=require_integer("n_features", values["n_features"], 1, 10**9),
+            n_pixels=None if n_pixels is None else require_integer("n_pixels", n_pixels, 1, 10**9),
+            views=views,
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Arrays to lists (six significant digits), dataclasses and tuples of arrays to mappings."""
+    if isinstance(value, np.ndarray):
+        return [_plain(row) for row in value] if value.ndim > 1 else [float(f"{number:.9g}") for number in value]
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Sketch):
+        return {name: _plain(array) for name, array in value._asdict().items()}
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
+    return value
+
+
+def _view_from_json(values: Mapping[str, Any]) -> View:
+    def array(owner: Mapping[str, Any], name: str) -> Array:
+        numbers = np.asarray(owner[name], dtype=np.float64)
+        if not np.all(np.isfinite(numbers)):
+            raise ValueError(f"{name}: expected finite numbers")
+        return numbers
+
+    arrays = {f.name: array(values, f.name) for f in fields(View) if f.name not in ("group", "sketch")}
+    summary = Sketch(**{name: array(values["sketch"], name) for name in Sketch._fields})
+    view = View(**arrays, group=require_integer("group", values["group"], 1, 64), sketch=summary)
+    nodes, groups = view.cosines.shape, summary.counts.shape
+    agree = (
+        all(getattr(view, name).shape == nodes for name in ("across", "same_class", "other_class", "within"))
+        and summary.eigenvalues.shape == (3, *groups)
+        and summary.energy.shape == groups
+        and view.spreads.shape == view.variances.shape
+        and nodes[0] % view.group == 0
+    )
+    if not agree:
+        raise ValueError("views: expected arrays of matching shapes")
+    return view
+
+
+def _checked(x: ArrayLike, y: ArrayLike) -> tuple[Array, NDArray[Any]]:
+    """Inputs scaled to |x|^2 / n_0 = 1 and labels as class indices."""
+    inputs, labels = np.asarray(x, dtype=np.float64), np.asarray(y)
+    if inputs.ndim not in (2, 4):
+        raise ValueError(
+            f"x: expected shape (n, features) or (n, height, width, channels), received {inputs.shape}"
+        )
+    if labels.shape != inputs.shape[:1]:
+        raise ValueError(f"y: expected one label for each of the {len(inputs)} inputs, received shape {labels.shape}")
+    if len(inputs) < 2 or inputs.size == 0:
+        raise ValueError(f"x: expected at least 2 inputs with at least 1 feature, received shape {inputs.shape}")
+    if not np.all(np.isfinite(inputs)):
+        raise ValueError("x: expected finite numbers, received NaN or infinity")
+    classes, index = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"y: expected at least 2 classes, received only {classes!r}")
+    if labels.dtype.kind == "f" and not np.all(labels == np.round(labels)):
+        raise ValueError("y: expected class labels, received fractional numbers (regression targets?)")
+    norms = np.sqrt(np.mean(inputs.reshape(len(inputs), -1) ** 2, axis=1))
+    if not np.all(norms > 0):
+        raise ValueError(f"x: expected inputs other than zero, received {int(np.sum(norms == 0))} zero inputs")
+    return inputs / norms.reshape(-1, *[1] * (inputs.ndim - 1)), index
+
+
+def whole_inputs(inputs: Array, labels: NDArray[Any], groups: int) -> View:
+    """The ``"fcn"`` view of normalised inputs."""
+    flat = inputs.reshape(len(inputs), -1)
+    cosines = np.clip(flat @ flat.T / flat.shape[1], -1.0, 1.0)
+    pairs = np.triu_indices(len(flat), 1)
+    alike = labels[pairs[0]] == labels[pairs[1]]
+    samples = cosines[pairs]
+    nodes, weights, polynomials = gauss_nodes(samples, NODES)
+
+    def on(part: Array) -> Array:
+        return weights_on(nodes, weights, polynomials, part, samples) if part.size else weights
+
+    none, one = np.zeros_like(nodes), np.ones(1)
+    summary = sketch(np.stack([cosines**k for k in (1, 2, 3)]), labels, groups)
+    return View(nodes, weights, on(samples[alike]), on(samples[~alike]), none, 1, one, one, summary)

@@ -1,0 +1,37 @@
+"""Settings and fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+from sqlalchemy import create_engine, make_url, text
+
+# No deadline: the first example of a test may compile. Derandomised: a run says the same twice.
+settings.register_profile("ntk_prior", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ntk_prior")
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """The URL of an empty PostgreSQL database that only the requesting test uses.
+
+    ``make test`` starts a private server where PostgreSQL is installed and names it in NTK_PRIOR_POSTGRES.
+    """
+    server = os.environ.get("NTK_PRIOR_POSTGRES")
+    if not server:
+        complaint = "no PostgreSQL server: install one and run 'make test', or name one in NTK_PRIOR_POSTGRES"
+        if os.environ.get("NTK_PRIOR_REQUIRE_POSTGRES"):
+            pytest.fail(complaint)
+        pytest.skip(complaint)
+    name = f"ntk_prior_{uuid.uuid4().hex}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
