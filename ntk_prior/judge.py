@@ -226,17 +226,18 @@ def judge_rows(rows, table, stage, best, out):  # type: ignore[no-untyped-def]
     """``judge`` over rows made by ``encode``; fills ``out``, shape (5, n), with the fields of ``Sides``."""
     n = stage.cosines.size
     eps, gaps, work, lam = np.empty(n), np.empty(n), np.empty((2, n)), np.empty(stage.counts.size)
+    fit = np.empty(stage.fit.shape[0])
     for i in range(rows.shape[0]):
         r = rows[i]
         net = Layers(
             r[0], r[1], int(r[2]), int(r[3]), r[4], table, r[5], r[6], r[7] > 0.0, r[8], r[9], r[10], r[11]
         )
         budget = Run(r[12], r[13], r[14], r[15], r[16], r[17], r[18])
-        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = judge(net, stage, budget, best, eps, gaps, work, lam)
+        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = judge(net, stage, budget, best, eps, gaps, work, lam, fit)
 
 
 @_compiled
-def judge(net, stage, budget, best, eps, gaps, work, lam):  # type: ignore[no-untyped-def]
+def judge(net, stage, budget, best, eps, gaps, work, lam, fit):  # type: ignore[no-untyped-def]
     """Both sides of one configuration.
 
     Args:
@@ -244,12 +245,12 @@ def judge(net, stage, budget, best, eps, gaps, work, lam):  # type: ignore[no-un
         stage: ``spectrum.Scene``.
         budget: ``Run``.
         best: R^2 that the best kernel reaches on this task, see ``best_r2``.
-        eps, gaps, work, lam: Scratch, see ``spectrum.workspace``.
+        eps, gaps, work, lam, fit: Scratch, see ``spectrum.workspace``.
 
     Returns:
         The fields of ``Sides``.
     """
-    log_gap, log_max, log_own, _ = eigenvalues(net, stage, eps, gaps, work, lam)
+    log_gap, log_max, log_own, _ = eigenvalues(net, stage, eps, gaps, work, lam, fit)
     m = stage.n_train
     adam = budget.reach >= 0.0
     # Sampling noise adds the curvature of single examples (Ma, Bassily and Belkin, arXiv 1712.06559).
@@ -294,7 +295,9 @@ def _r2(powers, weights, counts, energy, ridge):  # type: ignore[no-untyped-def]
     m = counts.sum()
     total = degrees = 0.0
     for i in range(counts.size):
-        value = max(weights[0] * powers[0, i] + weights[1] * powers[1, i] + weights[2] * powers[2, i], 1e-9)
+        value = 1e-9
+        for k in range(weights.size):
+            value += weights[k] * powers[k, i]
         rest = 1.0 / (value + ridge)
         total += energy[i] * rest * rest
         degrees += counts[i] * rest / m
@@ -303,8 +306,8 @@ def _r2(powers, weights, counts, energy, ridge):  # type: ignore[no-untyped-def]
 
 def best_r2(stage: Scene) -> float:
     """R^2 that the best ridge regression with a kernel cubic in the cosine reaches, by the same estimate."""
-    powers = np.ascontiguousarray(1.0 + stage.eigenvalues)
-    mixes = np.array([[1, 0, 0], [2, 1, 0], [1, 1, 1], [1, 2, 1], [0, 1, 1], [0, 0, 1]], dtype=float)
+    powers = np.ascontiguousarray(np.maximum(stage.eigenvalues, 0.0))
+    mixes = np.array([[1, 0, 0, 0, 0], [2, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 2, 1, 0, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 0]], dtype=float)
     mixes /= mixes.sum(axis=1, keepdims=True)
     ridges = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
     values = [_r2(powers, mix, stage.counts, stage.energy, ridge) for mix in mixes for ridge in ridges]

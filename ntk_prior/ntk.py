@@ -181,6 +181,11 @@ def propagate(  # type: ignore[no-untyped-def]
     drop = 1.0 / keep_rate - 1.0
     plain = branch < 0.0
     level = variances[0]
+    if group > 1:
+        # The nodes hold one 3 x 3 window's average already; a larger first window has averaged more.
+        after = np.interp(spread_per_layer, spreads, variances)
+        _average_positions(math.sqrt(after / level) if level > 0.0 else 0.0, group, eps, gaps)
+        level = after
     for step in range(1, depth + 1):
         inner = 1.0 if layer_norm else q
         t_1, d_1 = layer(code, slope, table, inner, eps, n, d_t, d_d)

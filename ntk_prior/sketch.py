@@ -1,8 +1,8 @@
 """Small summaries of data: quadrature nodes of a distribution of cosines, and the spectra of Hadamard powers.
 
-A kernel that is a cubic in the cosine, Theta_ab = sum_k f_k c_ab^k off the diagonal, has on centred data the eigenvalues
-Theta_aa - f_0 + sum_k f_k E_k up to the non-commutativity of the powers, where E_k are the sorted eigenvalues of the
-centred off-diagonal parts of c^{o k} (kernel random matrices: El Karoui 2010). So three short lists of eigenvalues
+A kernel that is a polynomial in the cosine, Theta_ab = sum_k f_k c_ab^k off the diagonal, has on centred data the eigenvalues
+Theta_aa - sum_k f_k + sum_{k>0} f_k F_k up to the non-commutativity of the powers, where F_k are the sorted eigenvalues
+of the centred Hadamard powers c^{o k} (kernel random matrices: El Karoui 2010). So a few short lists of eigenvalues
 stand in for the data at every depth.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-POWERS = (1, 2, 3)
+POWERS = (1, 2, 3, 4, 5)
 GROUPS = 32
 """Eigenvalues are kept as this many averages over ranges of the sorted index, short ranges first."""
 
@@ -23,19 +23,25 @@ _SPENT = 1e-12
 
 
 class Sketch(NamedTuple):
-    """Spectrum of the data for kernels cubic in the cosine, and where the labels lie in it.
+    """Spectrum of the data for kernels polynomial in the cosine, and where the labels lie in it.
 
     Attributes:
-        eigenvalues: E_k for k = 1, 2, 3, averaged over groups of the sorted index, shape (3, groups).
+        eigenvalues: Those of the centred powers k = 1, 2, 3, averaged over groups of the sorted index, shape
+            (powers, groups).
         counts: Eigenvalues in each group, shape (groups,), summing to the number of samples.
         energy: Share of the centred labels' energy in each group, shape (groups,), summing to 1.
-        diagonals: Mean diagonal of each Hadamard power, shape (3,).
+        diagonals: Mean diagonal of each power, shape (powers,).
+        uniform: Coordinates of the uniform unit vector in the span of the powers' leading eigenvectors (not centred)
+            and itself, shape (b,).
+        leading: Off-diagonal parts of the powers on that span, per sample, shape (powers, b, b).
     """
 
     eigenvalues: Array
     counts: Array
     energy: Array
     diagonals: Array
+    uniform: Array
+    leading: Array
 
 
 def gauss_nodes(samples: Array, size: int) -> tuple[Array, Array, Array]:
@@ -84,15 +90,15 @@ def weights_on(nodes: Array, weights: Array, polynomials: Array, samples: Array,
     return np.asarray(weights * (np.array(moments) @ polynomials))
 
 
-def cubic_fit(nodes: Array, weights: Array) -> Array:
-    """Matrix of the weighted least-squares cubic: values at the nodes to coefficients, shape (4, nodes).
+def polynomial_fit(nodes: Array, weights: Array) -> Array:
+    """Matrix of the weighted least-squares polynomial: values at the nodes to coefficients, shape (powers + 1, nodes).
 
     The degree drops where there are too few distinct nodes, leaving rows of zeros.
     """
-    degree = min(3, len(np.unique(np.round(nodes, 9))) - 1)
+    degree = min(len(POWERS), len(np.unique(np.round(nodes, 9))) - 1)
     root = np.sqrt(np.maximum(weights, 0.0))
     design = np.vander(nodes, degree + 1, increasing=True) * root[:, None]
-    fit = np.zeros((4, len(nodes)))
+    fit = np.zeros((len(POWERS) + 1, len(nodes)))
     fit[: degree + 1] = np.linalg.pinv(design) * root
     return fit
 
@@ -101,14 +107,26 @@ def sketch(powers: Array, labels: Array, groups: int = GROUPS) -> Sketch:
     """Sketch of a sample.
 
     Args:
-        powers: Hadamard powers 1, 2, 3 of the cosine matrix (for images: their means over pixel pairs), shape
-            (3, s, s).
+        powers: the Hadamard ``POWERS`` of the cosine matrix (for images: their means over pixel pairs), shape
+            (powers, s, s).
         labels: Class indices, shape (s,).
         groups: Groups to keep at the most.
     """
-    spectra = np.array([np.sort(np.linalg.eigvalsh(_centred_off_diagonal(p)))[::-1] for p in powers])
+    spectra = np.array([np.linalg.eigvalsh(_centred(power))[::-1] for power in powers])
+    counts, means, energy = _grouped(spectra, _label_energy(np.mean(powers, axis=0), labels), groups)
     diagonals = np.array([np.mean(np.diagonal(power)) for power in powers])
-    return _grouped(spectra, _label_energy(np.mean(powers, axis=0), labels), diagonals, groups)
+    return Sketch(means, counts, energy, diagonals, *_leading_block(powers))
+
+
+def _leading_block(powers: Array) -> tuple[Array, Array]:
+    """``uniform`` and ``leading`` of a sketch."""
+    size = powers.shape[-1]
+    ones = np.full(size, 1.0 / np.sqrt(size))
+    vectors = [np.linalg.eigh(power)[1][:, -1] for power in powers]
+    left, singular, _ = np.linalg.svd(np.stack([ones, *vectors], axis=1), full_matrices=False)
+    basis = left[:, singular > 1e-6]
+    off = [power - np.diag(np.diagonal(power)) for power in powers]
+    return basis.T @ ones, np.stack([basis.T @ part @ basis for part in off]) / size
 
 
 def carried(sample: Sketch, n: int) -> Sketch:
@@ -119,35 +137,34 @@ def carried(sample: Sketch, n: int) -> Sketch:
         n: Number of samples, at least 2.
     """
     counts = sample.counts.astype(np.int64)
-    diagonals = sample.diagonals[:, None]
-    gram = np.repeat(sample.eigenvalues, counts, axis=1) + diagonals
+    spectra = np.repeat(sample.eigenvalues, counts, axis=1)
     energy = np.repeat(sample.energy / counts, counts)
     if n != len(energy):
-        gram = np.array([_rescaled(eigenvalues, n) for eigenvalues in gram])
+        spectra = np.array([_rescaled(eigenvalues, n) for eigenvalues in spectra])
         energy = _rescaled_energy(energy, n)
-    return _grouped(gram - diagonals, energy, sample.diagonals, GROUPS)
+    counts_n, means, energy = _grouped(spectra, energy, GROUPS)
+    return sample._replace(eigenvalues=means, counts=counts_n, energy=energy)
 
 
-def _grouped(spectra: Array, energy: Array, diagonals: Array, groups: int) -> Sketch:
+def _grouped(spectra: Array, energy: Array, groups: int) -> tuple[Array, Array, Array]:
+    """Averages over at most ``groups`` ranges of the index: counts, means of the spectra, sums of the energy."""
     n = len(energy)
     edges = np.unique(np.round(np.geomspace(1, n + 1, groups + 1)).astype(np.int64)) - 1
     counts = np.diff(edges)
     means = np.add.reduceat(spectra, edges[:-1], axis=1) / counts
-    return Sketch(means, counts.astype(float), np.add.reduceat(energy, edges[:-1]), diagonals)
+    return counts.astype(float), means, np.add.reduceat(energy, edges[:-1])
 
 
-def _centred_off_diagonal(matrix: Array) -> Array:
-    off = matrix - np.diag(np.diagonal(matrix))
-    off = off - off.mean(axis=0)
-    return np.asarray(off - off.mean(axis=1, keepdims=True))
+def _centred(matrix: Array) -> Array:
+    centred = matrix - matrix.mean(axis=0)
+    return np.asarray(centred - centred.mean(axis=1, keepdims=True))
 
 
 def _label_energy(kernel: Array, labels: Array) -> Array:
     """Share of the centred one-hot labels' energy along each eigenvector of the centred kernel, leading first."""
     one_hot = (labels[:, None] == np.unique(labels)).astype(float)
     one_hot -= one_hot.mean(axis=0)
-    centred = kernel - kernel.mean(axis=0)
-    vectors = np.linalg.eigh(centred - centred.mean(axis=1, keepdims=True))[1][:, ::-1]
+    vectors = np.linalg.eigh(_centred(kernel))[1][:, ::-1]
     energy = np.sum((vectors.T @ one_hot) ** 2, axis=1)
     total = energy.sum()
     return np.asarray(energy / total) if total > 0 else np.full(len(labels), 1.0 / len(labels))

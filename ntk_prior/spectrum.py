@@ -36,6 +36,10 @@ class Scene(NamedTuple):
     eigenvalues: np.ndarray
     counts: np.ndarray
     energy: np.ndarray
+    diagonals: np.ndarray
+    uniform: np.ndarray
+    leading: np.ndarray
+    self_share: float
     middle: int
     n_train: int
     n_classes: int
@@ -88,9 +92,11 @@ def scene(view: View, n_train: int, n_classes: int) -> Scene:
     counts = view.sketch.counts
     middle = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
     arrays = (view.fit, view.across, view.same_class, view.other_class, view.within)
-    arrays += (view.sketch.eigenvalues, counts, view.sketch.energy)
+    summary = view.sketch
+    arrays += (summary.eigenvalues, counts, summary.energy, summary.diagonals, summary.uniform, summary.leading)
     contiguous = (np.ascontiguousarray(array) for array in arrays)
-    return Scene(view.cosines, view.group, view.spreads, view.variances, *contiguous, middle, n_train, n_classes)
+    head = (view.cosines, view.group, view.spreads, view.variances)
+    return Scene(*head, *contiguous, 1.0 - float(view.within.sum()), middle, n_train, n_classes)
 
 
 def spectrum(architecture: Architecture, task: Task) -> Spectrum:
@@ -107,8 +113,9 @@ def spectrum(architecture: Architecture, task: Task) -> Spectrum:
     if reason:
         raise ValueError(reason)
     stage = scene(task.views[view_name(architecture)], task.n_train, task.n_classes)
-    buffers, lam = workspace(stage)
-    log_gap, log_max, _, signal = eigenvalues(layers(architecture), stage, *buffers, lam)
+    buffers = workspace(stage)
+    lam = buffers[3]
+    log_gap, log_max, _, signal = eigenvalues(layers(architecture), stage, *buffers)
     log_bulk = log_gap + math.log(lam[stage.middle])
     return Spectrum(
         *mean_field(architecture),
@@ -140,23 +147,24 @@ def saturated(log: float) -> float:
     return math.exp(min(max(log, -LARGEST), LARGEST))
 
 
-def workspace(stage: Scene) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-    """Scratch arrays for ``eigenvalues``: (eps, gaps, work) and the eigenvalue groups."""
+def workspace(stage: Scene) -> tuple[np.ndarray, ...]:
+    """Scratch arrays for ``eigenvalues``: eps, gaps, work, lam, fit."""
     n = stage.cosines.size
-    return (np.empty(n), np.empty(n), np.empty((2, n))), np.empty(stage.counts.size)
+    return np.empty(n), np.empty(n), np.empty((2, n)), np.empty(stage.counts.size), np.empty(stage.fit.shape[0])
 
 
 _compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
 
 
 @_compiled
-def eigenvalues(net, stage, eps, gaps, work, lam):  # type: ignore[no-untyped-def]
+def eigenvalues(net, stage, eps, gaps, work, lam, fit):  # type: ignore[no-untyped-def]
     """Spectrum of the centred kernel, in units of exp(log_gap).
 
     Args:
         net: ``ntk.Layers``.
         stage: ``Scene``.
         eps, gaps, work: Scratch, see ``workspace``.
+        fit: Scratch, the polynomial's coefficients, shape (powers + 1,).
         lam: Out: the eigenvalue of each group, all > 0, shape (groups,).
 
     Returns:
@@ -185,29 +193,70 @@ def eigenvalues(net, stage, eps, gaps, work, lam):  # type: ignore[no-untyped-de
         gaps,
         work,
     )
-    f_0 = f_1 = f_2 = f_3 = across = within = same = other = 0.0
+    across = within = same = other = 0.0
     for j in range(gaps.size):
-        gap = gaps[j]
-        f_0 += stage.fit[0, j] * gap
-        f_1 += stage.fit[1, j] * gap
-        f_2 += stage.fit[2, j] * gap
-        f_3 += stage.fit[3, j] * gap
-        across += stage.across[j] * gap
-        within += stage.within[j] * gap
-        same += stage.same_class[j] * gap
-        other += stage.other_class[j] * gap
-    # Pooling averages the diagonal over pixel pairs too, so every gap is measured from that average.
-    f_0 -= within
+        across += stage.across[j] * gaps[j]
+        within += stage.within[j] * gaps[j]
+        same += stage.same_class[j] * gaps[j]
+        other += stage.other_class[j] * gaps[j]
+    # gap(c) ~ sum_k f_k c^k, so the kernel's own coefficients are -f_k for k > 0.
+    degree = stage.eigenvalues.shape[0]
+    nugget = shift = 0.0
+    for k in range(degree + 1):
+        f = 0.0
+        for j in range(gaps.size):
+            f += stage.fit[k, j] * gaps[j]
+        nugget += f
+        fit[k] = f
+    # What a pixel has in common with itself alone, beyond the polynomial; pooling dilutes it.
+    nugget *= stage.self_share
     mean_gap = max(across - within, _FLOOR * across) + 1e-300
     top = 0.0
     for i in range(lam.size):
-        value = f_0 - f_1 * stage.eigenvalues[0, i] - f_2 * stage.eigenvalues[1, i] - f_3 * stage.eigenvalues[2, i]
+        value = nugget
+        for k in range(degree):
+            value -= fit[k + 1] * stage.eigenvalues[k, i]
         lam[i] = max(value, _FLOOR * mean_gap)
         top = max(top, lam[i])
+    for k in range(degree):
+        shift -= fit[k + 1] * stage.diagonals[k]
     share = math.exp(log_gap - log_scale)
     m = stage.n_train
     own = diagonal - share * within
+    ritz = m * _ritz(diagonal - share * fit[0], share, fit, stage.uniform, stage.leading) + share * (nugget + shift)
     uniform = m * own - (m - 1) * share * mean_gap
     signal = max(other - same, 0.0) * m / stage.n_classes
-    log_max = log_scale + math.log(max(uniform, share * top, 1e-300))
+    log_max = log_scale + math.log(max(ritz, uniform, share * top, 1e-300))
     return log_gap, log_max, log_scale + math.log(max(own, 1e-300)), signal
+
+
+@_compiled
+def _ritz(constant, share, fit, uniform, leading):  # type: ignore[no-untyped-def]
+    """Largest Rayleigh quotient, per sample, of the kernel on the span of the uniform and the powers' leading vectors.
+
+    The kernel there is constant 1 1^T - share sum_k f_k M_k; twelve steps of the power method, from the uniform vector.
+    """
+    size = uniform.size
+    matrix, vector, image = np.empty((size, size)), np.empty(size), np.empty(size)
+    for a in range(size):
+        vector[a] = uniform[a] + 1e-3
+        for b in range(size):
+            value = constant * uniform[a] * uniform[b]
+            for k in range(leading.shape[0]):
+                value -= share * fit[k + 1] * leading[k, a, b]
+            matrix[a, b] = value
+    quotient = 0.0
+    for _ in range(12):
+        norm = overlap = length = 0.0
+        for a in range(size):
+            total = 0.0
+            for b in range(size):
+                total += matrix[a, b] * vector[b]
+            image[a] = total
+            overlap += total * vector[a]
+            length += vector[a] * vector[a]
+            norm = max(norm, abs(total))
+        quotient = overlap / length if length > 0.0 else 0.0
+        for a in range(size):
+            vector[a] = image[a] / norm if norm > 0.0 else 0.0
+    return quotient

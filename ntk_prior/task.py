@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntk_prior.architecture import require_integer, require_real
-from ntk_prior.sketch import GROUPS, Sketch, carried, cubic_fit, gauss_nodes, sketch, weights_on
+from ntk_prior.pixels import pixel_nodes
+from ntk_prior.sketch import GROUPS, POWERS, Sketch, carried, polynomial_fit, gauss_nodes, sketch, weights_on
 
 Array = NDArray[np.float64]
 
@@ -55,8 +56,8 @@ class View:
 
     @property
     def fit(self) -> Array:
-        """Least-squares cubic over the nodes, shape (4, nodes)."""
-        return cubic_fit(self.cosines, np.maximum(self.across, 0.0))
+        """Least-squares polynomial over the nodes, shape (powers + 1, nodes)."""
+        return polynomial_fit(self.cosines, np.maximum(self.across, 0.0) + np.maximum(self.within, 0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +119,10 @@ class Task:
         n_pixels = None
         if inputs.ndim == 4:
             n_pixels = int(np.prod(inputs.shape[1:3]))
-            pass
+            views |= {
+                "cnn": View(*pixel_nodes(inputs, labels, groups, pooled=False)),
+                "cnn_pooled": View(*pixel_nodes(inputs, labels, groups, pooled=True)),
+            }
         measured = cls(size, n_test, len(np.unique(np.asarray(y))), inputs[0].size, n_pixels, views)
         return measured if n_train == size else measured.at(n_train)
 
@@ -158,13 +162,16 @@ class Task:
         cosine = require_real("cosine", cosine, -1.0, 1.0)
         pixel_cosine = require_real("pixel_cosine", pixel_cosine, -1.0, 1.0)
         cosines = np.array([cosine, pixel_cosine])
-        flat = np.array([[-cosine], [-(cosine**2)], [-(cosine**3)]])
-        spectrum = Sketch(flat, np.array([float(n_train)]), np.ones(1), np.ones(3))
+        powers = np.array(POWERS)[:, None]
         first, none = np.array([1.0, 0.0]), np.zeros(2)
         one = np.ones(1)
 
         def view(within: Array) -> View:
-            return View(cosines, first, first, first, within, 1, one, one, spectrum)
+            same, moved = 1.0 - within.sum(), within.sum()
+            spectrum = same + moved * pixel_cosine**powers - cosine**powers
+            alike = (cosine**powers).reshape(-1, 1, 1)
+            summary = Sketch(spectrum, np.array([float(n_train)]), one, spectrum[:, 0], one, alike)
+            return View(cosines, first, first, first, within, 1, one, one, summary)
 
         pooled = view(np.array([0.0, 1.0 - 1.0 / n_pixels]))
         views: dict[ViewName, View] = {"fcn": view(none), "cnn": view(none), "cnn_pooled": pooled}
@@ -254,7 +261,9 @@ def _view_from_json(values: Mapping[str, Any]) -> View:
     nodes, groups = view.cosines.shape, summary.counts.shape
     agree = (
         all(getattr(view, name).shape == nodes for name in ("across", "same_class", "other_class", "within"))
-        and summary.eigenvalues.shape == (3, *groups)
+        and summary.eigenvalues.shape == (len(POWERS), *groups)
+        and summary.leading.shape == (len(POWERS), *summary.uniform.shape * 2)
+        and summary.diagonals.shape == (len(POWERS),)
         and summary.energy.shape == groups
         and view.spreads.shape == view.variances.shape
         and nodes[0] % view.group == 0
@@ -301,5 +310,5 @@ def whole_inputs(inputs: Array, labels: NDArray[Any], groups: int) -> View:
         return weights_on(nodes, weights, polynomials, part, samples) if part.size else weights
 
     none, one = np.zeros_like(nodes), np.ones(1)
-    summary = sketch(np.stack([cosines**k for k in (1, 2, 3)]), labels, groups)
+    summary = sketch(np.stack([cosines**k for k in POWERS]), labels, groups)
     return View(nodes, weights, on(samples[alike]), on(samples[~alike]), none, 1, one, one, summary)
