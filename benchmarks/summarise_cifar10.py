@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ntk_prior import Task
 from ntk_prior.data import load_cifar10, standardised
+
+from ntk_prior import Task
 
 SAMPLES = 4096
 GROUPS = 256

@@ -1,7 +1,8 @@
 """ntk-prior: a hyperparameter prior that keeps hopeless neural networks from being launched.
 
 The spectrum of the Neural Tangent Kernel at initialisation says, in microseconds, whether a network can be trained
-within a budget and whether what it learns carries over to test inputs (Xiao, Pennington and Schoenholz, arXiv 1912.13053).
+within a budget and whether what it learns carries over to test inputs (Xiao, Pennington and Schoenholz,
+arXiv 1912.13053).
 """
 
 from ntk_prior.architecture import Architecture

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,7 +128,7 @@ def dual(activation: str | Callable[[Any], Any], slope: float = 0.0) -> Dual:
     raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)} or a callable, received {activation!r}")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tabulated_name(name: str) -> Array:
     return tabulate(*_SMOOTH[name])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal, get_args
 
 Kind = Literal["fcn", "cnn"]
@@ -50,10 +50,10 @@ def require_integer(name: str, value: Any, low: int, high: int) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: expected an integer, received {value!r}")
-    whole = isinstance(value, Integral) or float(value).is_integer()
-    if not whole or not low <= value <= high:
+    number = float(value)
+    if not number.is_integer() or not low <= number <= high:
         raise ValueError(f"{name}: expected an integer in [{low}, {high}], received {value!r}")
-    return int(value)
+    return int(number)
 
 
 def require_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:

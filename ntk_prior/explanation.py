@@ -100,7 +100,8 @@ def _width_words(architecture: Architecture, task: Task, budget: Budget, found: 
     wide = sides(architecture, task, replace(budget, width=10**9))
     if wide.generalization < 2 * found.generalization:
         return ""
-    return f"; at infinite width {100 * wide.generalization:.2g} %: depth / width = {architecture.depth / budget.width:.2g}"
+    ratio = architecture.depth / budget.width
+    return f"; at infinite width {100 * wide.generalization:.2g} %: depth / width = {ratio:.2g}"
 
 
 def nearest_fix(architecture: Architecture, task: Task, budget: Budget, threshold: float) -> str | None:

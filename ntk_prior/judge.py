@@ -121,9 +121,8 @@ def encode(values: Mapping[str, Any], task: Task) -> Array:
         WIDTH_NOISE * np.sqrt(np.minimum(task.n_train, np.where(wide, width, 1.0)) * fluctuation),
         np.where(v["adam"], _adam_reach(v, task, factor, fan_in, first_fan, readout_fan), -1.0),
     )
-    return np.stack([np.asarray(column, dtype=np.float64) for column in np.broadcast_arrays(*columns)], axis=-1).reshape(
-        -1, len(columns)
-    )
+    stacked = np.stack([np.asarray(column, dtype=np.float64) for column in np.broadcast_arrays(*columns)], axis=-1)
+    return stacked.reshape(-1, len(columns))
 
 
 def rate_factor(v: Mapping[str, Any], task: Task) -> Any:
@@ -307,7 +306,7 @@ def _r2(powers, weights, counts, energy, ridge):  # type: ignore[no-untyped-def]
 def best_r2(stage: Scene) -> float:
     """R^2 that the best ridge regression with a kernel cubic in the cosine reaches, by the same estimate."""
     powers = np.ascontiguousarray(np.maximum(stage.eigenvalues, 0.0))
-    mixes = np.array([[1, 0, 0, 0, 0], [2, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 2, 1, 0, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 0]], dtype=float)
+    mixes = np.array([[1, 0, 0, 0, 0], [2, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 2, 1, 0, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 0.0]])
     mixes /= mixes.sum(axis=1, keepdims=True)
     ridges = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
     values = [_r2(powers, mix, stage.counts, stage.energy, ridge) for mix in mixes for ridge in ridges]

@@ -1,7 +1,7 @@
 """Infinite-depth limits: fixed points of the length and correlation maps, and the depth scales around them.
 
-Poole et al. (2016); Schoenholz et al. (2017); Xiao, Pennington and Schoenholz (2020), section 2. These numbers explain a
-verdict; no score is computed from them, since convergence to them is slow.
+Poole et al. (2016); Schoenholz et al. (2017); Xiao, Pennington and Schoenholz (2020), section 2. These numbers explain
+a verdict; no score is computed from them, since convergence to them is slow.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ differences inside it fade from layer to layer. Nodes are the groups' means, eac
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,8 @@ LAYERS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256)
 """Numbers of windows at which the fading inside groups is measured."""
 
 
-class PixelNodes(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class PixelNodes:
     """Quadrature over pixel pairs; the names follow ``task.View``."""
 
     cosines: Array
@@ -98,8 +100,11 @@ def pixel_nodes(images: Array, labels: NDArray[np.int64], groups: int, *, pooled
     pixels = height * width
     within = on(inside) * (1.0 - 1.0 / pixels) if pooled else np.zeros_like(nodes)
     return PixelNodes(
-        np.stack([nodes - deviation, nodes + deviation], axis=1).ravel(),
-        *(np.repeat(part / 2, 2) for part in (on(across), on(across[alike]), on(across[~alike]), within)),
+        cosines=np.stack([nodes - deviation, nodes + deviation], axis=1).ravel(),
+        across=np.repeat(on(across) / 2, 2),
+        same_class=np.repeat(on(across[alike]) / 2, 2),
+        other_class=np.repeat(on(across[~alike]) / 2, 2),
+        within=np.repeat(within / 2, 2),
         group=2,
         spreads=np.array(LAYERS) * (WINDOW**2 - 1) / 12.0,
         variances=found.fading / max(float(found.fading[0]), 1e-300),
@@ -138,7 +143,7 @@ def pooled_powers(images: Array) -> Array:
             apart = (means[a] * used - itself) / max(used - 1, 1)
             means[a] = itself / pixels + (1.0 - 1.0 / pixels) * apart
             total[row, a] = means
-    return (total + total.swapaxes(1, 2)) / 2
+    return np.asarray((total + total.swapaxes(1, 2)) / 2)
 
 
 def _patches(images: Array, most: int) -> Array:
@@ -151,7 +156,7 @@ def _patches(images: Array, most: int) -> Array:
         patches = patches[:, np.random.default_rng(0).permutation(pixels)[:most]]
     energy = np.mean(patches**2, axis=-1)
     norm = np.sqrt((energy + SOFTENING) / (1.0 + SOFTENING) * patches.shape[-1])
-    return patches / norm[..., None]
+    return np.asarray(patches / norm[..., None])
 
 
 def _offsets(height: int, width: int) -> NDArray[np.int64]:
@@ -166,7 +171,7 @@ def _offsets(height: int, width: int) -> NDArray[np.int64]:
 
 
 def _measure(images: Array, offsets: NDArray[np.int64]) -> _Fields:
-    n, height, width, channels = images.shape
+    n, height, width = images.shape[:3]
     transfer = _transfer(height, width)
     energy = _window(np.mean(images**2, axis=-1), transfer)
     shape = (n, n, len(offsets))
@@ -201,7 +206,7 @@ def _window(field: Array, transfer: Array) -> Array:
     return np.asarray(np.fft.irfft2(np.fft.rfft2(field) * transfer, s=field.shape[-2:]))
 
 
-def _fading(spectrum: Array, transfer: Array, width: int) -> Array:
+def _fading(spectrum: NDArray[np.complex128], transfer: Array, width: int) -> Array:
     """Positional variance, summed over fields, that is left after more windows."""
     power = np.abs(spectrum) ** 2
     power[..., 1 : (width + 1) // 2] *= 2  # rfft2 keeps one of each conjugate pair

@@ -102,7 +102,7 @@ class NTKPrior:
                 raise ValueError(f"format: expected {FORMAT!r}, received {content['format']!r}")
             return cls(Task.from_json(content["task"]), Budget(**content["budget"]), to_architecture)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: expected a saved prior ({FORMAT!r}), received something else: {error}") from error
+            raise ValueError(f"{path}: expected a saved prior ({FORMAT!r}), but {error}") from error
 
     def _mapped(self, config: Configuration) -> Architecture | Configuration | None:
         if self.to_architecture is None:

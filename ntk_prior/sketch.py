@@ -1,7 +1,7 @@
 """Small summaries of data: quadrature nodes of a distribution of cosines, and the spectra of Hadamard powers.
 
-A kernel that is a polynomial in the cosine, Theta_ab = sum_k f_k c_ab^k off the diagonal, has on centred data the eigenvalues
-Theta_aa - sum_k f_k + sum_{k>0} f_k F_k up to the non-commutativity of the powers, where F_k are the sorted eigenvalues
+A kernel that is a polynomial in the cosine, Theta_ab = sum_k f_k c_ab^k off the diagonal, has on centred data the
+eigenvalues Theta_aa - sum_k f_k + sum_{k>0} f_k F_k up to the non-commutativity of the powers, where F_k are the sorted eigenvalues
 of the centred Hadamard powers c^{o k} (kernel random matrices: El Karoui 2010). So a few short lists of eigenvalues
 stand in for the data at every depth.
 """
@@ -103,7 +103,7 @@ def polynomial_fit(nodes: Array, weights: Array) -> Array:
     return fit
 
 
-def sketch(powers: Array, labels: Array, groups: int = GROUPS) -> Sketch:
+def sketch(powers: Array, labels: NDArray[np.int64], groups: int = GROUPS) -> Sketch:
     """Sketch of a sample.
 
     Args:
@@ -160,7 +160,7 @@ def _centred(matrix: Array) -> Array:
     return np.asarray(centred - centred.mean(axis=1, keepdims=True))
 
 
-def _label_energy(kernel: Array, labels: Array) -> Array:
+def _label_energy(kernel: Array, labels: NDArray[np.int64]) -> Array:
     """Share of the centred one-hot labels' energy along each eigenvector of the centred kernel, leading first."""
     one_hot = (labels[:, None] == np.unique(labels)).astype(float)
     one_hot -= one_hot.mean(axis=0)

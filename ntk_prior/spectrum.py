@@ -89,14 +89,29 @@ def view_name(architecture: Architecture) -> ViewName:
 
 def scene(view: View, n_train: int, n_classes: int) -> Scene:
     """Prepare a view for compiled code."""
-    counts = view.sketch.counts
-    middle = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
-    arrays = (view.fit, view.across, view.same_class, view.other_class, view.within)
     summary = view.sketch
-    arrays += (summary.eigenvalues, counts, summary.energy, summary.diagonals, summary.uniform, summary.leading)
-    contiguous = (np.ascontiguousarray(array) for array in arrays)
-    head = (view.cosines, view.group, view.spreads, view.variances)
-    return Scene(*head, *contiguous, 1.0 - float(view.within.sum()), middle, n_train, n_classes)
+    contiguous = np.ascontiguousarray
+    return Scene(
+        cosines=contiguous(view.cosines),
+        group=view.group,
+        spreads=contiguous(view.spreads),
+        variances=contiguous(view.variances),
+        fit=contiguous(view.fit),
+        across=contiguous(view.across),
+        same_class=contiguous(view.same_class),
+        other_class=contiguous(view.other_class),
+        within=contiguous(view.within),
+        eigenvalues=contiguous(summary.eigenvalues),
+        counts=contiguous(summary.counts),
+        energy=contiguous(summary.energy),
+        diagonals=contiguous(summary.diagonals),
+        uniform=contiguous(summary.uniform),
+        leading=contiguous(summary.leading),
+        self_share=1.0 - float(view.within.sum()),
+        middle=int(np.searchsorted(np.cumsum(summary.counts), summary.counts.sum() / 2)),
+        n_train=n_train,
+        n_classes=n_classes,
+    )
 
 
 def spectrum(architecture: Architecture, task: Task) -> Spectrum:
@@ -134,7 +149,8 @@ def spectrum(architecture: Architecture, task: Task) -> Spectrum:
 def why_outside(architecture: Architecture, task: Task) -> str | None:
     """Why the theory is silent about an architecture, or None where it speaks."""
     if not is_known(architecture.activation):
-        return f"activation {architecture.activation!r} has no known dual; known: {', '.join(ACTIVATIONS)}, or a callable"
+        known = ", ".join(ACTIVATIONS)
+        return f"activation {architecture.activation!r} has no known dual; known: {known}, or a callable"
     if architecture.normalization == "batch":
         return "batch normalization couples the samples, which this kernel does not describe"
     if view_name(architecture) not in task.views:

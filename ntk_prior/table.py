@@ -26,7 +26,7 @@ _NAMES = ("activation", "kind", "pooling", "normalization", "optimizer", "parame
 """Fields that choose a code path: rows are grouped by them, the others are numbers."""
 
 _WHOLE = ("depth", "kernel_size", "steps", "batch_size", "width")
-_DEFAULTS = {field.name: field.default for field in fields(Architecture) if field.name not in REQUIRED}
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Architecture) if field.name not in REQUIRED}
 
 _BLOCK = 1 << 17
 """Rows held in memory as intermediate numbers at a time."""
@@ -125,12 +125,15 @@ def _score_block(
     if architecture.activation != "leaky_relu":
         values["slope"] = slope
     found = sides_of_rows(encode(values, task), table, task, view_name(architecture))
-    trainability[rows], generalization[rows], codes[rows] = found.trainability, found.generalization, verdict_codes(found)
+    trainability[rows], generalization[rows] = found.trainability, found.generalization
+    codes[rows] = verdict_codes(found)
 
 
 def _specification(row: Mapping[str, Any], budget: Budget) -> tuple[Architecture, Budget]:
     """The validated specifications of one row; NaN stands for None."""
-    given = {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in row.items()}
+    given: dict[str, Any] = {
+        name: None if isinstance(value, float) and np.isnan(value) else value for name, value in row.items()
+    }
     architecture = Architecture(**{name: given[name] for name in ARCHITECTURE_FIELDS if name in given})
     own = {name: given[name] for name in BUDGET_FIELDS if name in given}
     return architecture, Budget(**{**asdict(budget), **own}) if own else budget
@@ -187,4 +190,5 @@ def _groups(names: Mapping[str, NDArray[Any]], n: int) -> list[tuple[dict[str, A
 def _masked(trainability: Array, generalization: Array, codes: NDArray[np.int8]) -> FeasibilityTable:
     silent = codes == _OUTSIDE
     sides = (trainability, generalization, np.minimum(trainability, generalization))
-    return FeasibilityTable(*(np.ma.MaskedArray(side, mask=silent) for side in sides), verdict_code=codes)
+    trainable, general, score = (np.ma.MaskedArray(side, mask=silent) for side in sides)
+    return FeasibilityTable(trainable, general, score, codes)

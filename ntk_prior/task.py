@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntk_prior.architecture import require_integer, require_real
-from ntk_prior.pixels import pixel_nodes
-from ntk_prior.sketch import GROUPS, POWERS, Sketch, carried, polynomial_fit, gauss_nodes, sketch, weights_on
+from ntk_prior.pixels import PixelNodes, pixel_nodes
+from ntk_prior.sketch import GROUPS, POWERS, Sketch, carried, gauss_nodes, polynomial_fit, sketch, weights_on
 
 Array = NDArray[np.float64]
 
@@ -120,8 +120,8 @@ class Task:
         if inputs.ndim == 4:
             n_pixels = int(np.prod(inputs.shape[1:3]))
             views |= {
-                "cnn": View(*pixel_nodes(inputs, labels, groups, pooled=False)),
-                "cnn_pooled": View(*pixel_nodes(inputs, labels, groups, pooled=True)),
+                "cnn": _from_pixels(pixel_nodes(inputs, labels, groups, pooled=False)),
+                "cnn_pooled": _from_pixels(pixel_nodes(inputs, labels, groups, pooled=True)),
             }
         measured = cls(size, n_test, len(np.unique(np.asarray(y))), inputs[0].size, n_pixels, views)
         return measured if n_train == size else measured.at(n_train)
@@ -208,7 +208,7 @@ class Task:
         try:
             return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: expected a task summary ({FORMAT!r}), received something else: {error}") from error
+            raise ValueError(f"{path}: expected a task summary ({FORMAT!r}), but {error}") from error
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON-serialisable values."""
@@ -295,6 +295,10 @@ def _checked(x: ArrayLike, y: ArrayLike) -> tuple[Array, NDArray[Any]]:
     if not np.all(norms > 0):
         raise ValueError(f"x: expected inputs other than zero, received {int(np.sum(norms == 0))} zero inputs")
     return inputs / norms.reshape(-1, *[1] * (inputs.ndim - 1)), index
+
+
+def _from_pixels(nodes: PixelNodes) -> View:
+    return View(**{field.name: getattr(nodes, field.name) for field in fields(nodes)})
 
 
 def whole_inputs(inputs: Array, labels: NDArray[Any], groups: int) -> View:
