@@ -1,0 +1,203 @@
+"""Training of the networks that the prior judges, with optax."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from numpy.typing import ArrayLike
+
+from ntk_prior import Architecture, Budget, Task, max_learning_rate
+from ntk_prior_flax.networks import Network
+
+Report = Callable[[int, float, float], None]
+"""Called with the step, the training loss and the test accuracy after every chunk of steps; may raise to stop."""
+
+CHUNKS = 10
+ADAM_RATE = 1e-3
+DIVERGED = 1e3
+"""A loss this many times the initial one, or one that is not finite, counts as diverged."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training reached.
+
+    Attributes:
+        train_loss, test_loss: Final loss (mean over examples, of half the squared error or of the cross-entropy).
+        train_accuracy, test_accuracy: Final shares of correct labels.
+        best_test_accuracy: Best of the evaluations along the way.
+        diverged: Whether training stopped because the loss left every bound.
+        steps: Steps taken.
+        learning_rate: The rate used.
+        n_parameters: Trainable numbers.
+        flops: Multiplications and additions spent on gradients, see ``training_flops``.
+        seconds: Wall-clock time, compilation included.
+    """
+
+    train_loss: float
+    test_loss: float
+    train_accuracy: float
+    test_accuracy: float
+    best_test_accuracy: float
+    diverged: bool
+    steps: int
+    learning_rate: float
+    n_parameters: int
+    flops: float
+    seconds: float
+
+
+def train(
+    architecture: Architecture,
+    budget: Budget,
+    x_train: ArrayLike,
+    y_train: ArrayLike,
+    x_test: ArrayLike,
+    y_test: ArrayLike,
+    *,
+    task: Task | None = None,
+    seed: int = 0,
+    report: Report | None = None,
+) -> TrainingResult:
+    """Train one network.
+
+    Args:
+        architecture: The network.
+        budget: Steps, rate, optimiser, width (required), loss. A missing rate becomes half the largest stable one,
+            1 / lambda_max, which needs ``task``; 1e-3 for Adam.
+        x_train, x_test: Inputs of mean square 1, shape (n, height, width, channels) or (n, features).
+        y_train, y_test: Class indices.
+        task: Summary of the training data.
+        seed: Of the initial parameters, dropout and the order of mini-batches.
+        report: Called after every tenth of the steps.
+
+    Raises:
+        ValueError: If the budget has no width, or no rate and no task.
+    """
+    if budget.width is None:
+        raise ValueError("width: expected an integer to train with, received None")
+    started = time.perf_counter()
+    x, y, x_t, y_t = jnp.asarray(x_train), jnp.asarray(y_train), jnp.asarray(x_test), jnp.asarray(y_test)
+    n_classes = int(max(y.max(), y_t.max())) + 1
+    rate = learning_rate(architecture, budget, task)
+    network = Network(architecture, budget.width, n_classes, budget.parametrization)
+    init_key, order_key = jax.random.split(jax.random.key(seed))
+    params = network.init(init_key, x[:1])["params"]
+    optimizer = optimizer_of(budget, rate)
+    state = (params, optimizer.init(params), order_key)
+    batch = min(budget.batch_size or len(x), len(x))
+    run = partial(_run, network, optimizer, budget.loss, batch)
+    evaluate = jax.jit(partial(_evaluate, network, budget.loss))
+    first_loss = float(evaluate(params, x, y)[0])
+    done, best, diverged = 0, 0.0, False
+    while done < budget.steps and not diverged:
+        steps = min(max(budget.steps // CHUNKS, 1), budget.steps - done)
+        state = run(steps, state, x, y)
+        done += steps
+        train_loss, train_accuracy = (float(value) for value in evaluate(state[0], x, y))
+        test_loss, test_accuracy = (float(value) for value in evaluate(state[0], x_t, y_t))
+        best = max(best, test_accuracy)
+        diverged = not math.isfinite(train_loss) or train_loss > DIVERGED * max(first_loss, 1.0)
+        if report is not None:
+            report(done, train_loss, test_accuracy)
+    return TrainingResult(
+        *(_finite(loss) for loss in (train_loss, test_loss)),
+        train_accuracy,
+        test_accuracy,
+        best,
+        diverged,
+        done,
+        rate,
+        sum(leaf.size for leaf in jax.tree.leaves(params)),
+        training_flops(architecture, replace(budget, steps=done), x.shape[1:], n_classes, len(x)),
+        time.perf_counter() - started,
+    )
+
+
+def learning_rate(architecture: Architecture, budget: Budget, task: Task | None) -> float:
+    """The budget's rate, or the default one.
+
+    Raises:
+        ValueError: If there is neither a rate nor a task to derive one from.
+    """
+    if budget.learning_rate is not None:
+        return budget.learning_rate
+    if budget.optimizer == "adam":
+        return ADAM_RATE
+    if task is None:
+        raise ValueError("learning_rate: expected a number, or a task to derive the largest stable one from, received None")
+    return max_learning_rate(architecture, task, budget) / 2
+
+
+def optimizer_of(budget: Budget, rate: float) -> optax.GradientTransformation:
+    """The budget's optimiser."""
+    if budget.optimizer == "adam":
+        return optax.adam(rate)
+    return optax.sgd(rate, momentum=budget.momentum or None)
+
+
+def training_flops(
+    architecture: Architecture, budget: Budget, shape: tuple[int, ...], n_classes: int, n_train: int
+) -> float:
+    """Floating-point operations of a training: 6 per weight application (forward, and twice that backward).
+
+    Args:
+        architecture: The network.
+        budget: Steps, batch size and width (required).
+        shape: Of one input.
+        n_classes: Outputs.
+        n_train: Training samples.
+    """
+    width = budget.width or 0
+    features = math.prod(shape)
+    if architecture.kind == "fcn":
+        per_example = features * width + (architecture.depth - 1) * width**2 + width * n_classes
+    else:
+        pixels, window = features // shape[-1], architecture.kernel_size**2
+        per_example = pixels * window * width * (shape[-1] + (architecture.depth - 1) * width)
+        per_example += width * n_classes * (1 if architecture.pooling else pixels)
+    return 6.0 * per_example * budget.steps * min(budget.batch_size or n_train, n_train)
+
+
+def _loss(outputs: jax.Array, y: jax.Array, loss: str) -> jax.Array:
+    """Mean over examples: half the squared distance to centred one-hot labels, or cross-entropy."""
+    if loss == "cross_entropy":
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, y).mean()
+    k = outputs.shape[-1]
+    return optax.l2_loss(outputs, jax.nn.one_hot(y, k) - 1.0 / k).sum(axis=-1).mean()
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _run(network: Network, optimizer: Any, loss: str, batch: int, steps: int, state: Any, x: jax.Array, y: jax.Array) -> Any:
+    """``steps`` optimiser steps as one compiled loop."""
+
+    def step(carry: Any, _: None) -> tuple[Any, None]:
+        params, opt_state, key = carry
+        key, order, dropout = jax.random.split(key, 3)
+        rows = jax.random.choice(order, len(x), (batch,), replace=False) if batch < len(x) else jnp.arange(len(x))
+
+        def objective(p: Any) -> jax.Array:
+            return _loss(network.apply({"params": p}, x[rows], training=True, rngs={"dropout": dropout}), y[rows], loss)
+
+        updates, opt_state = optimizer.update(jax.grad(objective)(params), opt_state, params)
+        return (optax.apply_updates(params, updates), opt_state, key), None
+
+    return jax.lax.scan(step, state, length=steps)[0]
+
+
+def _evaluate(network: Network, loss: str, params: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    outputs = network.apply({"params": params}, x)
+    return _loss(outputs, y, loss), jnp.mean(jnp.argmax(outputs, axis=-1) == y)
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else float(np.finfo(np.float32).max)
