@@ -1,0 +1,38 @@
+"""The command ``ntk-prior``."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ntk_prior_cli.console import errors
+from ntk_prior_cli.preview import preview
+from ntk_prior_cli.score import score
+from ntk_prior_cli.tune import tune
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ntk-prior",
+    help="Keep hopeless neural networks from being launched.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(score)
+app.command()(preview)
+app.command()(tune)
+
+
+def main() -> None:
+    """Run the command.
+
+    Exit codes: 0 done, 1 nothing was launched or the run failed, 2 wrong usage or input, 130 stopped by Ctrl-C with
+    everything so far kept.
+    """
+    try:
+        app()
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        errors.print(f"ntk-prior: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)

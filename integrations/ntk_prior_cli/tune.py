@@ -1,0 +1,87 @@
+"""``ntk-prior tune``: tune a real network on real images, hopeless configurations refused before they are launched."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ntk_prior_cli.console import Kind, Optimizer, Parametrization
+
+
+class Data(StrEnum):
+    """Data sets."""
+
+    DIGITS = "digits"
+    CIFAR10 = "cifar10"
+
+
+class Base(StrEnum):
+    """Base samplers."""
+
+    TPE = "tpe"
+    RANDOM = "random"
+    GP = "gp"
+    CMAES = "cmaes"
+    NSGAII = "nsgaii"
+    QMC = "qmc"
+
+
+def tune(
+    data: Annotated[Data, typer.Option(help="digits ships with scikit-learn and needs no network.")] = Data.DIGITS,
+    data_dir: Annotated[Path | None, typer.Option(help="CIFAR-10 in an official layout; default: $NTK_PRIOR_DATA.")] = None,
+    download: Annotated[bool, typer.Option(help="Fetch CIFAR-10 into --data-dir if it is not there.")] = False,
+    kind: Annotated[Kind, typer.Option(help="Fully connected or convolutional.")] = Kind.FCN,
+    base: Annotated[Base, typer.Option(help="Optuna sampler that proposes.")] = Base.TPE,
+    trials: Annotated[int, typer.Option(min=1, help="Configurations to launch.")] = 16,
+    prior: Annotated[bool, typer.Option(help="--no-prior: launch whatever the base sampler proposes.")] = True,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of each trial.")] = 200,
+    width: Annotated[int, typer.Option(min=1, help="Units or channels per layer.")] = 128,
+    n_train: Annotated[int, typer.Option(min=2, help="Training images, balanced over the classes.")] = 512,
+    side: Annotated[int | None, typer.Option(help="Average images down to this side.")] = None,
+    optimizer: Annotated[Optimizer, typer.Option()] = Optimizer.SGD,
+    parametrization: Annotated[Parametrization, typer.Option()] = Parametrization.NTK,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the full batch.")] = None,
+    storage: Annotated[str | None, typer.Option(help="Optuna storage URL; default: in memory.")] = None,
+    study: Annotated[str, typer.Option(help="Name of the study in the storage.")] = "ntk-prior",
+    resume: Annotated[bool, typer.Option(help="Go on with the study of that name up to --trials in all.")] = False,
+    seed: Annotated[int, typer.Option()] = 0,
+    output: Annotated[Path, typer.Option(help="JSON report.")] = Path("ntk-prior-report.json"),
+) -> None:
+    """Tune weight variance, bias variance, depth, activation, pooling and learning rate of a Flax network.
+
+    Examples:
+
+    ntk-prior tune
+
+    ntk-prior tune --data cifar10 --data-dir DIR --base random --trials 50 --storage sqlite:///study.db
+    """
+    # Only this command needs the extras; the others must work without them.
+    from ntk_prior_cli.job import Job, run
+
+    job = Job(
+        data=data.value,
+        data_dir=data_dir,
+        download=download,
+        kind=kind.value,
+        base=base.value,
+        trials=trials,
+        prior=prior,
+        steps=steps,
+        width=width,
+        n_train=n_train,
+        side=side,
+        optimizer=optimizer.value,
+        parametrization=parametrization.value,
+        batch_size=batch_size,
+        storage=storage,
+        study=study,
+        resume=resume,
+        seed=seed,
+        output=output,
+    )
+    code = run(job)
+    if code:
+        raise typer.Exit(code)
