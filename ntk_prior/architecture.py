@@ -97,7 +97,8 @@ class Architecture:
         kernel_size: Side of the square convolution window, in pixels.
         slope: Negative slope of ``"leaky_relu"``.
         keep_rate: Probability rho that dropout keeps a unit; 1 means no dropout.
-        residual_scale: alpha of ``K' = K + alpha^2 (sigma_w^2 T(K) + sigma_b^2)``, or None for a plain network.
+        residual_scale: alpha of ``K' = K + alpha^2 (sigma_w^2 T(K) + sigma_b^2)`` in every hidden layer behind the
+            first, or None for a plain network.
         normalization: ``"none"``, ``"layer"`` (layer norm before each activation) or ``"batch"``
             (outside the theory).
 

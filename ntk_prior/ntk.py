@@ -193,8 +193,10 @@ def propagate(  # type: ignore[no-untyped-def]
         weights = w * t_1 / keep_rate
         fresh = weights + bias_variance
         # The new diagonal is the old one times ``keep`` plus the branch times ``add``; a plain layer is all branch.
-        q_next = fresh if plain else q + branch * fresh
-        keep, add = (0.0, 1.0 / q_next) if plain else (q / q_next, branch / q_next)
+        # The readout changes the number of units and is plain in a residual network too.
+        direct = plain or step == depth
+        q_next = fresh if direct else q + branch * fresh
+        keep, add = (0.0, 1.0 / q_next) if direct else (q / q_next, branch / q_next)
         through = w * d_1 / keep_rate
         own = unit if step < depth else unit * readout
         for j in range(n):

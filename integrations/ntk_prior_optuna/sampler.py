@@ -169,6 +169,8 @@ class NTKPriorSampler(BaseSampler):
         record = Record.of(choice.judgement, drawn)
         if record.score is not None:
             study._storage.set_trial_user_attr(trial._trial_id, ATTRIBUTE, record.to_json())
+            # The running trial reads its own copy, as after Trial.set_user_attr.
+            trial.user_attrs[ATTRIBUTE] = record.to_json()
         return params
 
     def sample_independent(

@@ -1,0 +1,140 @@
+"""What is written to the storage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.trial import TrialState
+from optuna_support import (
+    BASES,
+    SPACE,
+    Judged,
+    by_hash,
+    likes_large_x,
+    likes_small_x,
+    notes,
+    refuses_everything,
+    sphere,
+    study_of,
+)
+
+from ntk_prior_optuna import NTKPriorSampler
+from ntk_prior_optuna.internals import DraftStudy
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
+
+@pytest.fixture(params=BASES)
+def base(request: pytest.FixtureRequest) -> BaseSampler:
+    return BASES[request.param]()
+
+
+class Spy:
+    """Counts the writes to one storage."""
+
+    def __init__(self, study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.writes: list[tuple[int, str]] = []
+        for name in ("set_trial_user_attr", "set_trial_system_attr"):
+            original = getattr(study._storage, name)
+
+            def write(trial_id: int, key: str, value: Any, original: Any = original) -> None:
+                self.writes.append((trial_id, key))
+                original(trial_id, key, value)
+
+            monkeypatch.setattr(study._storage, name, write)
+
+
+def test_one_attribute_a_trial_and_nothing_of_discarded_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = TPESampler(n_startup_trials=0, multivariate=True, constant_liar=True)
+    study = study_of(NTKPriorSampler(refuses_everything, base, search_space=SPACE, epsilon=0.0))
+    study.optimize(sphere, n_trials=3)
+    spy = Spy(study, monkeypatch)
+    study.optimize(sphere, n_trials=5)
+    for trial in study.trials[3:]:
+        keys = [key for trial_id, key in spy.writes if trial_id == trial._trial_id]
+        assert sorted(keys) == ["ntk_prior", "tpe:relative_params:0"]
+
+
+@pytest.mark.parametrize("prior", [by_hash, refuses_everything, likes_large_x])
+def test_parallel_workers_read_the_point_that_is_really_launched(prior: Callable[..., Judged]) -> None:
+    base = TPESampler(n_startup_trials=2, multivariate=True, constant_liar=True)
+    study = study_of(NTKPriorSampler(prior, base, search_space=SPACE, threshold=0.5))
+    study.optimize(sphere, n_trials=3)
+    for _ in range(10):
+        trial = study.ask(SPACE)
+        running = study.trials[-1]
+        assert running.state == TrialState.RUNNING
+        assert json.loads(running.system_attrs["tpe:relative_params:0"]) == trial.params
+        study.tell(trial, sphere(trial))
+
+
+def test_a_long_point_is_published_in_parts() -> None:
+    space: dict[str, BaseDistribution] = {f"x{n:03d}": FloatDistribution(-1, 1) for n in range(120)}
+    base = TPESampler(n_startup_trials=1, multivariate=True, constant_liar=True)
+    study = study_of(NTKPriorSampler(by_hash, base, search_space=space))
+    study.tell(study.ask(space), 0.0)
+    study.tell(study.ask(space), 0.0)
+    trial = study.ask(space)
+    attributes = study.trials[-1].system_attrs
+    parts = [attributes[key] for key in sorted(attributes) if key.startswith("tpe:relative_params:")]
+    assert len(parts) >= 2
+    assert json.loads("".join(parts)) == trial.params
+
+
+def test_cma_es_with_margin_never_learns_from_a_point_it_did_not_propose() -> None:
+    base = CmaEsSampler(n_startup_trials=1, with_margin=True, popsize=4)
+    study = study_of(NTKPriorSampler(likes_large_x, base, search_space=SPACE, epsilon=0.0, max_draws=4, seed=4))
+    study.optimize(sphere, n_trials=60)
+    drawn = {note["drawn"] for note in notes(study)}
+    assert "uniform" in drawn
+    for trial, note in zip(study.trials[1:], notes(study)[1:], strict=True):
+        point = trial.system_attrs.get("x_for_tell")
+        if note["drawn"] == "uniform":
+            assert point is None
+        if point is not None:
+            assert [2 * value - 1 for value in point] == pytest.approx([trial.params["x"], trial.params["y"]])
+
+
+def test_a_draft_reads_its_own_writes_and_passes_on_those_to_others() -> None:
+    study = study_of(RandomSampler())
+    first, second = study.ask(), study.ask()
+    draft = DraftStudy(study, first._trial_id)
+    draft._storage.set_trial_system_attr(first._trial_id, "note", 1)
+    draft._storage.set_trial_system_attr(second._trial_id, "note", 2)
+    assert draft._storage.get_trial_system_attrs(first._trial_id) == {"note": 1}
+    assert [trial.system_attrs for trial in study.trials] == [{}, {"note": 2}]
+    assert draft.directions == study.directions
+
+
+def test_the_attribute_has_score_verdict_and_reason_and_is_json_without_nan(base: BaseSampler) -> None:
+    def prior(config: Mapping[str, Any]) -> Judged:
+        return Judged(float("nan") if config.get("x", 0) > 0 else 0.8)
+
+    study = study_of(NTKPriorSampler(prior, base, search_space=SPACE))
+    study.optimize(sphere, n_trials=12)
+    for trial, note in zip(study.trials, notes(study), strict=True):
+        assert note.keys() >= {"score", "verdict", "reason"}
+        assert note["score"] == (None if trial.params["x"] > 0 else 0.8)
+        json.dumps(note, allow_nan=False)
+
+
+def test_failed_trials_bear_the_attribute_too() -> None:
+    def fails(trial: optuna.Trial) -> float:
+        sphere(trial)
+        raise RuntimeError("out of memory")
+
+    study = study_of(NTKPriorSampler(likes_small_x, RandomSampler()))
+    study.optimize(fails, n_trials=2, catch=RuntimeError)
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL] * 2
+    assert all(note["verdict"] in ("feasible", "untrainable") for note in notes(study))
