@@ -1,6 +1,6 @@
 """Draw the README's picture: what the prior says of Erf networks on CIFAR-10, over weight variance and depth.
 
-    python benchmarks/feasibility_map.py
+python benchmarks/feasibility_map.py
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ntk_prior import Budget, NTKPrior, Task, Verdict
 
 matplotlib.use("svg")
 
-from matplotlib import pyplot as plt  # noqa: E402 (the backend comes first)
-from matplotlib.patches import Patch  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.patches import Patch
 
 BIAS_VARIANCE = 0.05
 RATE = 4.0
@@ -41,7 +41,10 @@ def main() -> None:
     columns = {"weight_variance": grid[0].ravel(), "depth": grid[1].ravel()}
     columns["bias_variance"] = np.full(columns["depth"].shape, BIAS_VARIANCE)
     figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.7), sharey=True, layout="constrained")
-    panels = (("largest stable learning rate", {}), (f"learning rate {RATE:g}", {"learning_rate": np.full(grid[0].size, RATE)}))
+    panels = (
+        ("largest stable learning rate", {}),
+        (f"learning rate {RATE:g}", {"learning_rate": np.full(grid[0].size, RATE)}),
+    )
     for ax, (title, more) in zip(axes, panels, strict=True):
         found = prior.score_many({**columns, **more})
         image = np.ones((*grid[0].shape, 3))
@@ -56,7 +59,9 @@ def main() -> None:
         extent = (variances[0], variances[-1], 0.5, depths[-1] + 0.5)
         ax.imshow(image, origin="lower", extent=extent, aspect="auto", interpolation="nearest")
         ax.axvline(1.3758, color="black", linewidth=1, linestyle=":")
-        ax.annotate("order | chaos", (1.3758, 65), (0, 3), textcoords="offset points", ha="center", annotation_clip=False)
+        ax.annotate(
+            "order | chaos", (1.3758, 65), (0, 3), textcoords="offset points", ha="center", annotation_clip=False
+        )
         ax.set_xlabel("weight variance $\\sigma_w^2$")
         ax.set_title(title, pad=18, fontsize=11)
     axes[0].set_ylabel("depth (hidden layers)")

@@ -12,9 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ntk_prior.data import load_cifar10, standardised
-
 from ntk_prior import Task
+from ntk_prior.data import load_cifar10, standardised
 
 SAMPLES = 4096
 GROUPS = 256
@@ -28,7 +27,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=target, help="file to write")
     arguments = parser.parse_args()
     images = standardised(load_cifar10(arguments.directory))
-    task = Task.from_arrays(images.x_train, images.y_train, n_test=10_000, max_samples=SAMPLES, n_train=SAMPLES, groups=GROUPS)
+    task = Task.from_arrays(
+        images.x_train, images.y_train, n_test=10_000, max_samples=SAMPLES, n_train=SAMPLES, groups=GROUPS
+    )
     task.save(arguments.output)
     print(f"wrote {arguments.output}: {task.n_train} images, {arguments.output.stat().st_size / 1024:.0f} KiB")
 

@@ -57,5 +57,6 @@ sampler = NTKPriorSampler(prior, optuna.samplers.TPESampler(seed=args.seed), sea
 study = optuna.create_study(direction="maximize", sampler=sampler)
 study.optimize(objective, n_trials=args.trials)
 for trial in study.trials:
-    print(f"trial {trial.number}: accuracy {trial.value:.3f}, {trial.user_attrs['ntk_prior']['verdict']}, {trial.params}")
+    verdict = trial.user_attrs["ntk_prior"]["verdict"]
+    print(f"trial {trial.number}: accuracy {trial.value:.3f}, {verdict}, {trial.params}")
 print(f"best test accuracy on {images.name}: {study.best_value:.3f}, trained on {jax.devices()[0].platform}")

@@ -200,7 +200,7 @@ def _erf_layer(q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
     cos_a2 = cos_a * cos_a
     ratio = 2.0 / w
     scale_t, scale_d = 4.0 / math.pi, 4.0 / math.pi / w
-    if q < 1e-9:
+    if q < 1e-17:
         # T(q, c) = 4 / pi q c to the last bit, and q may be too small to divide by.
         for j in range(n):
             d_t[j] = scale_t * eps[j]
@@ -236,10 +236,10 @@ def _rectifier_layer(slope, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
 def _sin_layer(q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
     for j in range(n):
         e = eps[j]
-        fall, far = -math.expm1(-q * e), math.exp(-q * (2.0 - e))
-        d_t[j] = 0.5 * (1.0 + far) * (fall / q if q * e > 1e-9 else e)
-        d_d[j] = 0.5 * (1.0 - far) * fall if q > 1e-9 else q * q * e * (2.0 - e) * 0.5
-    return -0.5 * math.expm1(-2.0 * q) / q if q > 1e-9 else 1.0, 0.5 * (1.0 + math.exp(-2.0 * q))
+        near, far = -math.expm1(-q * e), -math.expm1(-q * (2.0 - e))
+        d_t[j] = (1.0 - 0.5 * far) * (near / q)
+        d_d[j] = 0.5 * far * near
+    return -0.5 * math.expm1(-2.0 * q) / q, 0.5 * (1.0 + math.exp(-2.0 * q))
 
 
 _X_MAX = math.log1p(Q_MAX / Q_SCALE)

@@ -15,9 +15,7 @@ MAX_DEPTH = 10_000
 MIN_WEIGHT_VARIANCE, MAX_WEIGHT_VARIANCE = 1e-3, 1e3
 
 
-def require_real(
-    name: str, value: Any, low: float, high: float, *, open_low: bool = False
-) -> float:
+def require_real(name: str, value: Any, low: float, high: float, *, open_low: bool = False) -> float:
     """Return ``value`` as a float, or raise an error that states expected and received.
 
     Args:

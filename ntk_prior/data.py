@@ -101,7 +101,9 @@ def download_cifar10(directory: str | Path) -> Path:
     return Path(files[0]).parent
 
 
-def prepared(images: Images, *, n_train: int, n_test: int | None = None, side: int | None = None, seed: int = 0) -> Images:
+def prepared(
+    images: Images, *, n_train: int, n_test: int | None = None, side: int | None = None, seed: int = 0
+) -> Images:
     """What a trial is trained on: a class-balanced subsample, averaged down, standardised, each image of mean square 1.
 
     Args:
@@ -173,7 +175,7 @@ def _python_batch(path: Path) -> tuple[Array, Labels]:
             content = _ArraysOnly(file, encoding="bytes").load()
         pixels, labels = np.asarray(content[b"data"], dtype=np.uint8), np.asarray(content[b"labels"])
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{path}: expected a batch of cifar-10-batches-py, received something else: {error}") from error
+        raise ValueError(f"{path}: expected a batch of cifar-10-batches-py, but {error}") from error
     return _images(path, pixels, labels)
 
 

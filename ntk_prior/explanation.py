@@ -82,9 +82,7 @@ def _depth_limit(
     return f"depth {architecture.depth} > {int(good.max())}{in_scales}: "
 
 
-def _steps_needed(
-    architecture: Architecture, task: Task, budget: Budget, found: Sides, threshold: float
-) -> str:
+def _steps_needed(architecture: Architecture, task: Task, budget: Budget, found: Sides, threshold: float) -> str:
     kappa = f"kappa {saturated(found.log_kappa):.2g}"
     if budget.optimizer == "adam":
         return f"{kappa}; {budget.steps:.2g} steps of Adam at {budget.learning_rate:.2g} cannot reach the solution"

@@ -95,9 +95,7 @@ def feasibility(architecture: Architecture, task: Task, budget: Budget) -> Feasi
         return outside_theory(why, task, budget, architecture)
     found = sides(architecture, task, budget)
     verdict = list(Verdict)[int(verdict_codes(found))]
-    return Feasibility(
-        found.trainability, found.generalization, verdict, architecture, task, budget, sides=found
-    )
+    return Feasibility(found.trainability, found.generalization, verdict, architecture, task, budget, sides=found)
 
 
 def outside_theory(why: str, task: Task, budget: Budget, architecture: Architecture | None = None) -> Feasibility:

@@ -228,11 +228,11 @@ def judge_rows(rows, table, stage, best, out):  # type: ignore[no-untyped-def]
     fit = np.empty(stage.fit.shape[0])
     for i in range(rows.shape[0]):
         r = rows[i]
-        net = Layers(
-            r[0], r[1], int(r[2]), int(r[3]), r[4], table, r[5], r[6], r[7] > 0.0, r[8], r[9], r[10], r[11]
-        )
+        net = Layers(r[0], r[1], int(r[2]), int(r[3]), r[4], table, r[5], r[6], r[7] > 0.0, r[8], r[9], r[10], r[11])
         budget = Run(r[12], r[13], r[14], r[15], r[16], r[17], r[18])
-        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = judge(net, stage, budget, best, eps, gaps, work, lam, fit)
+        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = judge(
+            net, stage, budget, best, eps, gaps, work, lam, fit
+        )
 
 
 @_compiled
@@ -306,7 +306,9 @@ def _r2(powers, weights, counts, energy, ridge):  # type: ignore[no-untyped-def]
 def best_r2(stage: Scene) -> float:
     """R^2 that the best ridge regression with a kernel cubic in the cosine reaches, by the same estimate."""
     powers = np.ascontiguousarray(np.maximum(stage.eigenvalues, 0.0))
-    mixes = np.array([[1, 0, 0, 0, 0], [2, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 2, 1, 0, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 0.0]])
+    mixes = np.array(
+        [[1, 0, 0, 0, 0], [2, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 2, 1, 0, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 0.0]]
+    )
     mixes /= mixes.sum(axis=1, keepdims=True)
     ridges = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
     values = [_r2(powers, mix, stage.counts, stage.energy, ridge) for mix in mixes for ridge in ridges]

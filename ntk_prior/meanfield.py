@@ -79,7 +79,13 @@ def mean_field(architecture: Architecture) -> MeanField:
     xi_1 = -1 / math.log(chi_1) if phase == "ordered" else None
     splits = phase == "chaotic" and 0.0 < chi_c < chi_1
     return MeanField(
-        phase, q_star, None if eps is None else 1.0 - eps, chi_1, chi_c, xi_1, 1 / math.log(chi_1 / chi_c) if splits else None
+        phase,
+        q_star,
+        None if eps is None else 1.0 - eps,
+        chi_1,
+        chi_c,
+        xi_1,
+        1 / math.log(chi_1 / chi_c) if splits else None,
     )
 
 

@@ -223,7 +223,7 @@ def propagate(  # type: ignore[no-untyped-def]
         rest = depth - step
         if plain and rest >= 3 and change <= TAIL_TOLERANCE * max(1.0 - change / q_step, 0.0):
             a, scale, source, more = through / q, w / q, (weights + bias) / q, readout - 1.0
-            if _settled(n, a, scale * d_1, scale, d_t, d_d, eps, drop):
+            if _settled(n, a, scale * d_1, scale, d_t, d_d, eps):
                 p += _settled_tail(rest, n, a, scale, d_1, drop, p, unit, source, more, d_d, eps, gaps)
                 lift = rest * max(math.log(a), 0.0)
                 p += more * unit * math.exp(-lift) * weights / q
@@ -250,7 +250,7 @@ def _average_positions(left, group, eps, gaps):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _settled(n, a, gain, scale, change, d_d, eps, drop):  # type: ignore[no-untyped-def]
+def _settled(n, a, gain, scale, change, d_d, eps):  # type: ignore[no-untyped-def]
     """Whether every correlation has reached its fixed point c* < 1, in a way the closed form can use."""
     if abs(a - 1.0) < 1e-4:
         return False

@@ -132,20 +132,23 @@ def tabulate(phi: Phi, dphi: Phi) -> Array:
     _check(phi, dphi)
     offset = float(phi(np.zeros(1))[0]) ** 2
     q_grid = Q_SCALE * np.expm1(np.linspace(0.0, np.log1p(Q_MAX / Q_SCALE), N_Q))
-    # The row q = 0 is a limit; subtracting an offset asks for a larger stand-in than a pure power does, and so do
-    # the bends, which are of second order.
+    # The row q = 0 is a limit; subtracting an offset asks for a larger stand-in than a pure power does.
     q_grid[0] = 1e-6 if offset else 1e-12
     power = _bend_power(phi, dphi)
     table = np.zeros((N_Q + 1, 3 + 2 * N_EPS))
     for i, q in enumerate(q_grid, start=1):
         table[i, SECOND], table[i, GAIN] = (mean_square(phi, q) - offset) / q, mean_square(dphi, q)
-        q = max(q, 1e-6)
-        scale = (q / (1.0 + q)) ** power
+        # The bend is of second order: at q = 0 its limit needs a larger stand-in.
+        bent = max(q, 1e-6)
+        scale = (bent / (1.0 + bent)) ** power
         deep = DEEP_FRACTION * smallest_eps(q)
-        table[i, DEEP] = differences(phi, dphi, q, deep)[1] / (deep * scale)
+        table[i, DEEP] = differences(phi, dphi, bent, deep)[1] / (deep * scale)
         for j, eps in enumerate(eps_grid(q)):
             # At eps = 2 exactly, a is 0 with certainty: step aside by less than the interpolation resolves.
-            d_t, d_d = differences(phi, dphi, q, min(eps, 2.0 - 1e-9))
+            eps = min(eps, 2.0 - 1e-9)
+            d_t, d_d = differences(phi, dphi, q, eps)
+            if bent > q:
+                d_d = differences(phi, dphi, bent, eps)[1]
             table[i, CONTRACTION + j], table[i, BEND + j] = d_t / (q * eps), d_d / (eps * scale)
     slope = 1 + math.log(table[-1, SECOND] / table[-2, SECOND]) / math.log(q_grid[-1] / q_grid[-2])
     table[0, [OFFSET, BEND_POWER, GROWTH]] = offset, power, round(2 * slope) / 2

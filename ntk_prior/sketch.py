@@ -1,9 +1,9 @@
 """Small summaries of data: quadrature nodes of a distribution of cosines, and the spectra of Hadamard powers.
 
 A kernel that is a polynomial in the cosine, Theta_ab = sum_k f_k c_ab^k off the diagonal, has on centred data the
-eigenvalues Theta_aa - sum_k f_k + sum_{k>0} f_k F_k up to the non-commutativity of the powers, where F_k are the sorted eigenvalues
-of the centred Hadamard powers c^{o k} (kernel random matrices: El Karoui 2010). So a few short lists of eigenvalues
-stand in for the data at every depth.
+eigenvalues Theta_aa - sum_k f_k + sum_{k>0} f_k F_k up to the non-commutativity of the powers, where F_k are the
+sorted eigenvalues of the centred Hadamard powers c^{o k} (kernel random matrices: El Karoui 2010). So a few short lists
+of eigenvalues stand in for the data at every depth.
 """
 
 from __future__ import annotations

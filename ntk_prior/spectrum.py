@@ -139,7 +139,7 @@ def spectrum(architecture: Architecture, task: Task) -> Spectrum:
         kappa=saturated(log_max - log_bulk),
         mean_predictor=signal / (signal + lam[stage.middle]),
         max_learning_rate=saturated(math.log(2.0) - log_max),
-        eigenvalues=lam * saturated(log_gap),
+        eigenvalues=np.exp(np.clip(log_gap + np.log(lam), -LARGEST, LARGEST)),
         counts=stage.counts,
         log_lambda_max=log_max,
         log_lambda_bulk=log_bulk,

@@ -277,9 +277,7 @@ def _checked(x: ArrayLike, y: ArrayLike) -> tuple[Array, NDArray[Any]]:
     """Inputs scaled to |x|^2 / n_0 = 1 and labels as class indices."""
     inputs, labels = np.asarray(x, dtype=np.float64), np.asarray(y)
     if inputs.ndim not in (2, 4):
-        raise ValueError(
-            f"x: expected shape (n, features) or (n, height, width, channels), received {inputs.shape}"
-        )
+        raise ValueError(f"x: expected shape (n, features) or (n, height, width, channels), received {inputs.shape}")
     if labels.shape != inputs.shape[:1]:
         raise ValueError(f"y: expected one label for each of the {len(inputs)} inputs, received shape {labels.shape}")
     if len(inputs) < 2 or inputs.size == 0:

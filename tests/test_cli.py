@@ -78,7 +78,10 @@ def test_preview_tells_the_refused_share_of_each_range(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "warning"),
     [
-        ("{weight_variance: 0.6, bias_variance: 0.05, depth: {type: int, low: 55, high: 64}}", "would be refused: the space hardly"),
+        (
+            "{weight_variance: 0.6, bias_variance: 0.05, depth: {type: int, low: 55, high: 64}}",
+            "would be refused: the space hardly",
+        ),
         ("{weight_variance: 1.4, bias_variance: 0.05, depth: {type: int, low: 2, high: 4}}", "little to do"),
     ],
 )
@@ -88,7 +91,9 @@ def test_preview_warns_of_hopeless_and_of_harmless_spaces(tmp_path: Path, text: 
     assert warning in run("preview", space, "--width", "512").replace("\n", " ")
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", "depth: {type: int, low: 5, high: 1}", "depth: {type: string}", "a: {b"])
+@pytest.mark.parametrize(
+    "text", ["", "[1, 2]", "depth: {type: int, low: 5, high: 1}", "depth: {type: string}", "a: {b"]
+)
 def test_preview_refuses_what_is_no_search_space(tmp_path: Path, text: str) -> None:
     space = tmp_path / "space.yaml"
     space.write_text(text)

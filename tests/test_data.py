@@ -30,7 +30,9 @@ def write_python(folder: Path, name: str, labels: NDArray[np.uint8], pixels: NDA
     (folder / name).write_bytes(pickle.dumps(content, protocol=2))
 
 
-@pytest.mark.parametrize(("write", "inner"), [(write_binary, "cifar-10-batches-bin"), (write_python, "cifar-10-batches-py")])
+@pytest.mark.parametrize(
+    ("write", "inner"), [(write_binary, "cifar-10-batches-bin"), (write_python, "cifar-10-batches-py")]
+)
 @pytest.mark.parametrize("nested", [False, True])
 def test_both_official_layouts_give_the_same_images(tmp_path: Path, write: object, inner: str, nested: bool) -> None:
     folder = tmp_path / inner if nested else tmp_path

@@ -86,7 +86,7 @@ def scene() -> tuple[Array, Task]:
 def test_the_summary_reproduces_the_explicit_kernel_of_correlated_pixels(
     scene: tuple[Array, Task], weight_variance: float, depth: int
 ) -> None:
-    """Within the tolerance, but for pooled bulks: those also carry the images' patterns of energy, which the summary drops."""
+    """Within the tolerance, but for pooled bulks: those also carry patterns of energy, which the summary drops."""
     x, task = scene
     for pooling, theta in zip((False, True), explicit_ntk(x, weight_variance, BIAS_VARIANCE, depth), strict=True):
         exact = np.linalg.eigvalsh(theta)

@@ -114,7 +114,13 @@ def test_training_is_reproducible_and_reports_as_it_goes(digits: Images) -> None
     seen: list[int] = []
     budget = Budget(20, 0.1, batch_size=32, width=16, loss="cross_entropy")
     runs = [
-        train(Architecture(1.5, 0.1, 2), budget, *data(digits), seed=5, report=lambda step, loss, accuracy: seen.append(step))
+        train(
+            Architecture(1.5, 0.1, 2),
+            budget,
+            *data(digits),
+            seed=5,
+            report=lambda step, loss, accuracy: seen.append(step),
+        )
         for _ in range(2)
     ]
     assert runs[0].train_loss == runs[1].train_loss

@@ -18,8 +18,8 @@ from rich.table import Table
 
 from ntk_prior import Architecture, Budget, Feasibility, NTKPrior, Task
 from ntk_prior.data import Images, download_cifar10, load_cifar10, load_digits, prepared
-from ntk_prior_cli.console import errors, momentum_of, output
 from ntk_prior_cli.console import Optimizer as OptimizerName
+from ntk_prior_cli.console import errors, momentum_of, output
 from ntk_prior_flax import train, training_flops
 from ntk_prior_optuna import NTKPriorSampler
 
@@ -62,6 +62,7 @@ class Ledger:
     judged: list[tuple[dict[str, Any], Feasibility]] = field(default_factory=list)
 
     def __call__(self, config: Mapping[str, Any]) -> Feasibility:
+        """Judge a configuration and remember it."""
         found = self.prior(config)
         self.judged.append((dict(config), found))
         return found
@@ -194,7 +195,7 @@ def _optimise(study: optuna.Study, objective: Any, trials: int) -> bool:
     with Progress(*columns, console=errors) as progress:
         bar = progress.add_task("launching", total=trials)
 
-        def advance(study: optuna.Study, trial: FrozenTrial) -> None:
+        def advance(study: optuna.Study, _: FrozenTrial) -> None:
             best = max((t.values[0] for t in launched_trials(study)), default=0.0)
             progress.update(bar, advance=1, description=f"best test accuracy {best:.3f}")
 
@@ -233,8 +234,13 @@ def reported(
         "training_seconds": sum(result["seconds"] for result in results),
         "seconds": seconds,
         "trials": [
-            {"number": t.number, "params": t.params, "result": t.user_attrs[RESULT], "prior": t.user_attrs.get("ntk_prior")}
-            for t in trials
+            {
+                "number": trial.number,
+                "params": trial.params,
+                "result": trial.user_attrs[RESULT],
+                "prior": trial.user_attrs.get("ntk_prior"),
+            }
+            for trial in trials
         ],
     }
 

@@ -22,7 +22,12 @@ TOO_MUCH, TOO_LITTLE = 0.9, 0.05
 
 
 def preview(
-    space: Annotated[Path, typer.Argument(help="JSON or YAML: name to {type: float|int|categorical, low, high, log, choices} or a constant.")],
+    space: Annotated[
+        Path,
+        typer.Argument(
+            help="JSON or YAML: name to {type: float|int|categorical, low, high, log, choices} or a constant."
+        ),
+    ],
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 3000,
     optimizer: Annotated[Optimizer, typer.Option()] = Optimizer.SGD,
     width: Annotated[int | None, typer.Option(help="Default: infinite.")] = None,
@@ -83,9 +88,9 @@ def _entry(path: Path, name: str, value: Any) -> dict[str, Any]:
     if kind == "categorical" and isinstance(entry.get("choices"), list) and entry["choices"]:
         return entry
     if kind in ("float", "int"):
-        low, high = entry.get("low"), entry.get("high")
-        numbers = all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in (low, high))
-        if numbers and low <= high and not (entry.get("log") and low <= 0):
+        bounds: list[Any] = [entry.get("low"), entry.get("high")]
+        numbers = all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in bounds)
+        if numbers and bounds[0] <= bounds[1] and not (entry.get("log") and bounds[0] <= 0):
             return entry
     raise ValueError(
         f"{path}: {name}: expected {{type: float|int, low, high, log}} with low <= high (low > 0 if log) or "
@@ -104,7 +109,10 @@ def drawn(space: Mapping[str, Mapping[str, Any]], n: int, seed: int) -> dict[str
             continue
         half = 0.5 if entry["type"] == "int" else 0.0
         low, high = entry["low"] - half, entry["high"] + half
-        values = np.exp(rng.uniform(np.log(max(low, 1e-300)), np.log(high), n)) if entry.get("log") else rng.uniform(low, high, n)
+        log = bool(entry.get("log"))
+        ends = np.log([low, high]) if log else (low, high)
+        values = rng.uniform(*ends, n)
+        values = np.exp(values) if log else values
         columns[name] = np.clip(np.round(values), entry["low"], entry["high"]) if half else values
     return columns
 

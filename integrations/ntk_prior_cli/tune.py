@@ -31,7 +31,7 @@ class Base(StrEnum):
 
 def tune(
     data: Annotated[Data, typer.Option(help="digits ships with scikit-learn and needs no network.")] = Data.DIGITS,
-    data_dir: Annotated[Path | None, typer.Option(help="CIFAR-10 in an official layout; default: $NTK_PRIOR_DATA.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="CIFAR-10's folder; default: $NTK_PRIOR_DATA.")] = None,
     download: Annotated[bool, typer.Option(help="Fetch CIFAR-10 into --data-dir if it is not there.")] = False,
     kind: Annotated[Kind, typer.Option(help="Fully connected or convolutional.")] = Kind.FCN,
     base: Annotated[Base, typer.Option(help="Optuna sampler that proposes.")] = Base.TPE,
@@ -52,7 +52,7 @@ def tune(
 ) -> None:
     """Tune weight variance, bias variance, depth, activation, pooling and learning rate of a Flax network.
 
-    Examples:
+    For example:
 
     ntk-prior tune
 

@@ -61,6 +61,7 @@ class Affine(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Map the last axis of ``x`` to ``features``."""
         window = () if self.window is None else (self.window, self.window)
         shape = (*window, x.shape[-1], self.features)
         weight_scale = math.sqrt(self.weight_variance / math.prod(shape[:-1]))
@@ -107,6 +108,7 @@ class Hidden(nn.Module):
 
     @nn.compact
     def __call__(self, h: jax.Array, _: None) -> tuple[jax.Array, None]:
+        """One step of the scan over layers."""
         spec = self.architecture
         branch = affine(spec, self.width, self.parametrization, "affine")(activated(spec, h, self.training))
         return (branch if spec.residual_scale is None else h + spec.residual_scale * branch), None

@@ -110,16 +110,17 @@ def train(
         if report is not None:
             report(done, train_loss, test_accuracy)
     return TrainingResult(
-        *(_finite(loss) for loss in (train_loss, test_loss)),
-        train_accuracy,
-        test_accuracy,
-        best,
-        diverged,
-        done,
-        rate,
-        sum(leaf.size for leaf in jax.tree.leaves(params)),
-        training_flops(architecture, replace(budget, steps=done), x.shape[1:], n_classes, len(x)),
-        time.perf_counter() - started,
+        train_loss=_finite(train_loss),
+        test_loss=_finite(test_loss),
+        train_accuracy=train_accuracy,
+        test_accuracy=test_accuracy,
+        best_test_accuracy=best,
+        diverged=diverged,
+        steps=done,
+        learning_rate=rate,
+        n_parameters=sum(leaf.size for leaf in jax.tree.leaves(params)),
+        flops=training_flops(architecture, replace(budget, steps=done), x.shape[1:], n_classes, len(x)),
+        seconds=time.perf_counter() - started,
     )
 
 
@@ -134,7 +135,9 @@ def learning_rate(architecture: Architecture, budget: Budget, task: Task | None)
     if budget.optimizer == "adam":
         return ADAM_RATE
     if task is None:
-        raise ValueError("learning_rate: expected a number, or a task to derive the largest stable one from, received None")
+        raise ValueError(
+            "learning_rate: expected a number, or a task to derive the largest stable one from, received None"
+        )
     return max_learning_rate(architecture, task, budget) / 2
 
 
@@ -171,13 +174,15 @@ def training_flops(
 def _loss(outputs: jax.Array, y: jax.Array, loss: str) -> jax.Array:
     """Mean over examples: half the squared distance to centred one-hot labels, or cross-entropy."""
     if loss == "cross_entropy":
-        return optax.softmax_cross_entropy_with_integer_labels(outputs, y).mean()
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(outputs, y))
     k = outputs.shape[-1]
-    return optax.l2_loss(outputs, jax.nn.one_hot(y, k) - 1.0 / k).sum(axis=-1).mean()
+    return jnp.mean(jnp.sum(optax.l2_loss(outputs, jax.nn.one_hot(y, k) - 1.0 / k), axis=-1))
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
-def _run(network: Network, optimizer: Any, loss: str, batch: int, steps: int, state: Any, x: jax.Array, y: jax.Array) -> Any:
+def _run(
+    network: Network, optimizer: Any, loss: str, batch: int, steps: int, state: Any, x: jax.Array, y: jax.Array
+) -> Any:
     """``steps`` optimiser steps as one compiled loop."""
 
     def step(carry: Any, _: None) -> tuple[Any, None]:
@@ -186,7 +191,8 @@ def _run(network: Network, optimizer: Any, loss: str, batch: int, steps: int, st
         rows = jax.random.choice(order, len(x), (batch,), replace=False) if batch < len(x) else jnp.arange(len(x))
 
         def objective(p: Any) -> jax.Array:
-            return _loss(network.apply({"params": p}, x[rows], training=True, rngs={"dropout": dropout}), y[rows], loss)
+            outputs: Any = network.apply({"params": p}, x[rows], training=True, rngs={"dropout": dropout})
+            return _loss(outputs, y[rows], loss)
 
         updates, opt_state = optimizer.update(jax.grad(objective)(params), opt_state, params)
         return (optax.apply_updates(params, updates), opt_state, key), None
@@ -195,7 +201,7 @@ def _run(network: Network, optimizer: Any, loss: str, batch: int, steps: int, st
 
 
 def _evaluate(network: Network, loss: str, params: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
-    outputs = network.apply({"params": params}, x)
+    outputs: Any = network.apply({"params": params}, x)
     return _loss(outputs, y, loss), jnp.mean(jnp.argmax(outputs, axis=-1) == y)
 
 
