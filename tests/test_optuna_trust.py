@@ -57,9 +57,9 @@ def test_an_adversarial_prior_is_soon_ignored(prior: Callable[..., Judged]) -> N
 
 @pytest.mark.parametrize("prior", WRONG)
 def test_an_adversarial_prior_costs_few_trials(prior: Callable[..., Judged]) -> None:
-    """2 / (epsilon r) trials, r being the share of draws that it refuses: 40 and 20 here."""
+    """3 / (epsilon r) trials, r being the share of draws that it refuses: 60 and 30 here."""
     cost = np.mean([sum(steered(run(prior, RandomSampler(), seed))) for seed in range(8)])
-    assert cost < {is_adversarial: 40, refuses_all_and_prefers_the_worst: 20}[prior]
+    assert cost < {is_adversarial: 60, refuses_all_and_prefers_the_worst: 30}[prior]
 
 
 def test_with_an_adversarial_prior_the_best_trial_is_nearly_as_good_as_without() -> None:

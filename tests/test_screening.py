@@ -156,7 +156,7 @@ def test_trust_is_whole_while_those_held_back_do_worse() -> None:
     assert trust([False] * 9 + [True], range(10)) == 1.0
 
 
-@pytest.mark.parametrize(("held_back", "expected"), [(1, 0.164), (2, 0.0275), (3, 0.0057)])
+@pytest.mark.parametrize(("held_back", "expected"), [(1, 0.8187), (2, 0.137), (3, 0.0285)])
 def test_trust_where_all_held_back_beat_all_others(held_back: int, expected: float) -> None:
     n = 10 * held_back
     assert trust(np.arange(n) < held_back, np.arange(n)) == pytest.approx(expected, abs=1e-3)
@@ -166,7 +166,7 @@ def test_trust_where_all_held_back_beat_all_others(held_back: int, expected: flo
     held_back=st.lists(st.booleans(), min_size=4, max_size=60).filter(lambda flags: 0 < sum(flags) < len(flags)),
     data=st.data(),
 )
-def test_trust_is_twice_the_p_value_of_mann_and_whitney(held_back: list[bool], data: st.DataObject) -> None:
+def test_trust_is_ten_times_the_p_value_of_mann_and_whitney(held_back: list[bool], data: st.DataObject) -> None:
     size = len(held_back)
     losses = np.array(data.draw(st.lists(st.integers(0, 20), min_size=size, max_size=size)), dtype=float)
     held = np.array(held_back)
@@ -174,7 +174,7 @@ def test_trust_is_twice_the_p_value_of_mann_and_whitney(held_back: list[bool], d
         assert trust(held, losses) == 1.0
         return
     p = mannwhitneyu(losses[held], losses[~held], alternative="less", method="asymptotic").pvalue
-    assert trust(held, losses) == pytest.approx(min(1.0, 2 * p), abs=1e-12)
+    assert trust(held, losses) == pytest.approx(min(1.0, 10 * p), abs=1e-12)
 
 
 def test_a_prior_whose_refusals_are_no_better_than_chance_seldom_loses_trust() -> None:
@@ -182,12 +182,12 @@ def test_a_prior_whose_refusals_are_no_better_than_chance_seldom_loses_trust() -
     held_back = np.arange(40) < 8
     found = np.array([trust(held_back, generator.random(40)) for _ in range(2000)])
     for level in (0.5, 0.2, 0.1):
-        assert np.mean(found < level) == pytest.approx(level / 2, abs=0.02)
+        assert np.mean(found < level) == pytest.approx(level / 10, abs=0.02)
 
 
 def test_failed_trials_count_as_the_worst() -> None:
     losses = [math.inf] * 18 + [0.0, 1.0]
-    assert trust([False] * 18 + [True] * 2, losses) < 0.01
+    assert trust([False] * 18 + [True] * 2, losses) < 0.05
     assert trust([True] * 18 + [False] * 2, losses) == 1.0
 
 

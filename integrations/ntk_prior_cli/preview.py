@@ -110,8 +110,8 @@ def drawn(space: Mapping[str, Mapping[str, Any]], n: int, seed: int) -> dict[str
         half = 0.5 if entry["type"] == "int" else 0.0
         low, high = entry["low"] - half, entry["high"] + half
         log = bool(entry.get("log"))
-        ends = np.log([low, high]) if log else (low, high)
-        values = rng.uniform(*ends, n)
+        ends = np.log([low, high]) if log else np.array([low, high])
+        values = rng.uniform(ends[0], ends[1], n)
         values = np.exp(values) if log else values
         columns[name] = np.clip(np.round(values), entry["low"], entry["high"]) if half else values
     return columns

@@ -70,6 +70,9 @@ def train(
 ) -> TrainingResult:
     """Train one network.
 
+    Outputs are measured from those of the initial network, so that training starts at zero: the random function that a
+    network of large variance computes before training is neither a signal nor a noise to unlearn.
+
     Args:
         architecture: The network.
         budget: Steps, rate, optimiser, width (required), loss. A missing rate becomes half the largest stable one,
@@ -97,14 +100,15 @@ def train(
     batch = min(budget.batch_size or len(x), len(x))
     run = partial(_run, network, optimizer, budget.loss, batch)
     evaluate = jax.jit(partial(_evaluate, network, budget.loss))
-    first_loss = float(evaluate(params, x, y)[0])
+    start, start_t = (network.apply({"params": params}, inputs) for inputs in (x, x_t))
+    first_loss = float(evaluate(params, x, y, start)[0])
     done, best, diverged = 0, 0.0, False
     while done < budget.steps and not diverged:
         steps = min(max(budget.steps // CHUNKS, 1), budget.steps - done)
-        state = run(steps, state, x, y)
+        state = run(steps, state, x, y, start)
         done += steps
-        train_loss, train_accuracy = (float(value) for value in evaluate(state[0], x, y))
-        test_loss, test_accuracy = (float(value) for value in evaluate(state[0], x_t, y_t))
+        train_loss, train_accuracy = (float(value) for value in evaluate(state[0], x, y, start))
+        test_loss, test_accuracy = (float(value) for value in evaluate(state[0], x_t, y_t, start_t))
         best = max(best, test_accuracy)
         diverged = not math.isfinite(train_loss) or train_loss > DIVERGED * max(first_loss, 1.0)
         if report is not None:
@@ -181,7 +185,15 @@ def _loss(outputs: jax.Array, y: jax.Array, loss: str) -> jax.Array:
 
 @partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
 def _run(
-    network: Network, optimizer: Any, loss: str, batch: int, steps: int, state: Any, x: jax.Array, y: jax.Array
+    network: Network,
+    optimizer: Any,
+    loss: str,
+    batch: int,
+    steps: int,
+    state: Any,
+    x: jax.Array,
+    y: jax.Array,
+    start: Any,
 ) -> Any:
     """``steps`` optimiser steps as one compiled loop."""
 
@@ -192,7 +204,7 @@ def _run(
 
         def objective(p: Any) -> jax.Array:
             outputs: Any = network.apply({"params": p}, x[rows], training=True, rngs={"dropout": dropout})
-            return _loss(outputs, y[rows], loss)
+            return _loss(outputs - start[rows], y[rows], loss)
 
         updates, opt_state = optimizer.update(jax.grad(objective)(params), opt_state, params)
         return (optax.apply_updates(params, updates), opt_state, key), None
@@ -200,9 +212,12 @@ def _run(
     return jax.lax.scan(step, state, length=steps)[0]
 
 
-def _evaluate(network: Network, loss: str, params: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _evaluate(
+    network: Network, loss: str, params: Any, x: jax.Array, y: jax.Array, start: Any
+) -> tuple[jax.Array, jax.Array]:
     outputs: Any = network.apply({"params": params}, x)
-    return _loss(outputs, y, loss), jnp.mean(jnp.argmax(outputs, axis=-1) == y)
+    learnt = outputs - start
+    return _loss(learnt, y, loss), jnp.mean(jnp.argmax(learnt, axis=-1) == y)
 
 
 def _finite(value: float) -> float:

@@ -68,14 +68,14 @@ class NTKPriorSampler(BaseSampler):
        and ``trial.number`` alone. An audited trial is the base sampler's own draw, so among N trials Binomial(N,
        epsilon) are exactly those that the base sampler proposes.
     2. Any other trial is screened with probability ``trust``, and is the base sampler's own draw otherwise. Trust is
-       twice the one-sided p-value (Mann-Whitney, see ``ntk_prior.screening.trust``) with which the last 400 finished
+       ten times the one-sided p-value (Mann-Whitney, see ``ntk_prior.screening.trust``) with which the last 400 finished
        trials speak against the prior: trials that it would have held back, but that bypassed it, ranked by objective
        against those that it let through or chose; failed and pruned ones rank last. Where all held back beat all
-       others, trust is 0.16 after 1 of 10 trials, 0.03 after 2 of 20 and 0.006 after 3 of 30. So a prior that is wrong
-       about every trial and refuses a share r of the base sampler's draws steers about 2 / (epsilon r) trials before
+       others, trust is 0.82 after 1 of 10 trials, 0.14 after 2 of 20 and 0.03 after 3 of 30. So a prior that is wrong
+       about every trial and refuses a share r of the base sampler's draws steers about 3 / (epsilon r) trials before
        it is ignored in 97 % of the following ones. The held-back trials that then run can restore trust.
     3. A prior whose refusals are no better than what it lets through keeps trust above t with probability of about
-       1 - t / 2 at any one time.
+       1 - t / 10 at any one time.
 
     Each trial's user attribute ``ntk_prior`` holds score, verdict, reason and how the configuration was drawn; at most
     two attributes are written for a trial, the base sampler's own not counted, and nothing is kept outside the storage.
