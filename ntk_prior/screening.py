@@ -294,8 +294,8 @@ def trust(held_back: ArrayLike, losses: ArrayLike) -> float:
     """How far a prior is still believed, from finished trials: 1 for no evidence against it, towards 0 for more.
 
     The trials that it would have held back, and that ran because they bypassed it, are ranked against those that it
-    let through or chose. Trust is ``PATIENCE`` times the one-sided p-value of the Mann-Whitney test (normal approximation with the
-    corrections for continuity and ties) against "those held back do no better", and at most 1.
+    let through or chose. Trust is ``PATIENCE`` times the one-sided p-value of the Mann-Whitney test (normal
+    approximation with the corrections for continuity and ties) against "those held back do no better", and at most 1.
 
     So for a prior that holds back no better trials than it lets through, trust is below t with probability at most
     t / PATIENCE at any one time; and where all of ``a`` trials held back beat all of ``b`` others it is

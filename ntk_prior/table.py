@@ -116,7 +116,7 @@ def _score_block(
 ) -> None:
     """Score rows that agree in every named field; fills the last three arguments at ``rows``."""
     for position in _extremes(numbers):
-        row = {name: column[position] for name, column in numbers.items()}
+        row = {name: float(column[position]) for name, column in numbers.items()}
         architecture, spent = _specification({**choice, **row}, budget)
     if silence(architecture, task, spent):
         return

@@ -44,7 +44,13 @@ def leaky(slope: float) -> object:
     return closed
 
 
-CLOSED = [("erf", 0.0, erf), ("sin", 0.0, sin), ("relu", 0.0, leaky(0.0)), ("leaky_relu", 0.2, leaky(0.2)), ("identity", 0.0, leaky(1.0))]
+CLOSED = [
+    ("erf", 0.0, erf),
+    ("sin", 0.0, sin),
+    ("relu", 0.0, leaky(0.0)),
+    ("leaky_relu", 0.2, leaky(0.2)),
+    ("identity", 0.0, leaky(1.0)),
+]
 
 
 @pytest.mark.parametrize(("name", "slope", "closed"), CLOSED, ids=[name for name, _, _ in CLOSED])
@@ -126,7 +132,11 @@ def test_jax_callables_are_tabulated_in_float64_whatever_the_global_setting(x64:
         "assert jax.config.jax_enable_x64 == before"
     )
     finished = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "JAX_ENABLE_X64": x64}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        env={**os.environ, "JAX_ENABLE_X64": x64},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert finished.returncode == 0, finished.stderr
 

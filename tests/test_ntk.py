@@ -140,7 +140,9 @@ def _gram_dual(activation: str, k: NDArray[np.float64]) -> tuple[NDArray[np.floa
 @pytest.mark.parametrize("weight_variance", [1e-3, 1.0, 1e3])
 @pytest.mark.parametrize("bias_variance", [0.0, 1e-12, 0.1, 1e3])
 @pytest.mark.parametrize("activation", ["erf", "tanh", "relu", "leaky_relu", "gelu", "silu", "sin", "identity"])
-def test_nothing_overflows_in_ten_thousand_layers(activation: str, weight_variance: float, bias_variance: float) -> None:
+def test_nothing_overflows_in_ten_thousand_layers(
+    activation: str, weight_variance: float, bias_variance: float
+) -> None:
     for extra in ({}, {"keep_rate": 0.5}, {"residual_scale": 1.0}, {"normalization": "layer"}):
         found = kernel(Architecture(weight_variance, bias_variance, 10_000, activation, **extra), COSINES)
         assert np.all(np.isfinite([found.log_scale, found.diagonal, found.log_gap_scale, found.q]))

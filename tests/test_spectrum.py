@@ -23,7 +23,7 @@ TASK = Task.equicorrelated(M, 0.0, n_pixels=PIXELS, pixel_cosine=0.0)
 
 
 def kinds() -> list[tuple[dict[str, object], int]]:
-    """Variants of the architecture, and the factor by which the table divides the bulk and lambda_max's chaotic part."""
+    """Architectures, and what the large-depth table divides their bulk and their chaotic lambda_max by."""
     return [({}, 1), ({"kind": "cnn"}, 1), ({"kind": "cnn", "pooling": True}, PIXELS)]
 
 
@@ -35,7 +35,9 @@ def test_ordered_limits(variant: dict[str, object], dilution: int) -> None:
     limits = mean_field(Architecture(1.0, BIAS, 1))
     p_star = limits.q_star / (1 - limits.chi_1)
     assert found[1].lambda_max == pytest.approx(M * p_star, rel=1e-6)
-    reduced = [f.log_lambda_bulk - depth * np.log(limits.chi_1) - np.log(depth) for f, depth in zip(found, depths, strict=True)]
+    reduced = [
+        f.log_lambda_bulk - depth * np.log(limits.chi_1) - np.log(depth) for f, depth in zip(found, depths, strict=True)
+    ]
     assert reduced[1] == pytest.approx(reduced[0], abs=0.05)
     fully = spectrum(Architecture(1.0, BIAS, depths[1]), TASK)
     assert fully.lambda_bulk / found[1].lambda_bulk == pytest.approx(dilution, rel=0.02)

@@ -6,8 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +21,9 @@ Report = Callable[[int, float, float], None]
 """Called with the step, the training loss and the test accuracy after every chunk of steps; may raise to stop."""
 
 CHUNKS = 10
+EVALUATED_TOGETHER = 1024
+"""Examples whose activations are held at a time outside of gradients."""
+
 ADAM_RATE = 1e-3
 DIVERGED = 1e3
 """A loss this many times the initial one, or one that is not finite, counts as diverged."""
@@ -92,25 +94,24 @@ def train(
     x, y, x_t, y_t = jnp.asarray(x_train), jnp.asarray(y_train), jnp.asarray(x_test), jnp.asarray(y_test)
     n_classes = int(max(y.max(), y_t.max())) + 1
     rate = learning_rate(architecture, budget, task)
-    network = Network(architecture, budget.width, n_classes, budget.parametrization)
-    init_key, order_key = jax.random.split(jax.random.key(seed))
-    params = network.init(init_key, x[:1])["params"]
-    optimizer = optimizer_of(budget, rate)
-    state = (params, optimizer.init(params), order_key)
-    batch = min(budget.batch_size or len(x), len(x))
-    run = partial(_run, network, optimizer, budget.loss, batch)
-    evaluate = jax.jit(partial(_evaluate, network, budget.loss))
-    start, start_t = (network.apply({"params": params}, inputs) for inputs in (x, x_t))
-    first_loss = float(evaluate(params, x, y, start)[0])
+    course = _Course(
+        Network(architecture, budget.width, n_classes, budget.parametrization),
+        optimizer_of(budget, rate),
+        budget.loss,
+        min(budget.batch_size or len(x), len(x)),
+    )
+    # Compiled here and not in a cache of the module, so that a long study does not hoard what each trial compiled.
+    state, known, known_t, first_loss = jax.jit(course.begin)(jax.random.key(seed), x, y, x_t, y_t)
+    advance = jax.jit(course.advance, donate_argnums=1)
+    n_parameters = sum(leaf.size for leaf in jax.tree.leaves(state[0]))
     done, best, diverged = 0, 0.0, False
     while done < budget.steps and not diverged:
         steps = min(max(budget.steps // CHUNKS, 1), budget.steps - done)
-        state = run(steps, state, x, y, start)
+        state, reached = advance(steps, state, known, known_t)
         done += steps
-        train_loss, train_accuracy = (float(value) for value in evaluate(state[0], x, y, start))
-        test_loss, test_accuracy = (float(value) for value in evaluate(state[0], x_t, y_t, start_t))
+        train_loss, train_accuracy, test_loss, test_accuracy = (float(value) for value in reached)
         best = max(best, test_accuracy)
-        diverged = not math.isfinite(train_loss) or train_loss > DIVERGED * max(first_loss, 1.0)
+        diverged = not math.isfinite(train_loss) or train_loss > DIVERGED * max(float(first_loss), 1.0)
         if report is not None:
             report(done, train_loss, test_accuracy)
     return TrainingResult(
@@ -122,7 +123,7 @@ def train(
         diverged=diverged,
         steps=done,
         learning_rate=rate,
-        n_parameters=sum(leaf.size for leaf in jax.tree.leaves(params)),
+        n_parameters=n_parameters,
         flops=training_flops(architecture, replace(budget, steps=done), x.shape[1:], n_classes, len(x)),
         seconds=time.perf_counter() - started,
     )
@@ -183,41 +184,65 @@ def _loss(outputs: jax.Array, y: jax.Array, loss: str) -> jax.Array:
     return jnp.mean(jnp.sum(optax.l2_loss(outputs, jax.nn.one_hot(y, k) - 1.0 / k), axis=-1))
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
-def _run(
-    network: Network,
-    optimizer: Any,
-    loss: str,
-    batch: int,
-    steps: int,
-    state: Any,
-    x: jax.Array,
-    y: jax.Array,
-    start: Any,
-) -> Any:
-    """``steps`` optimiser steps as one compiled loop."""
+class _Known(NamedTuple):
+    """Inputs, labels, and what the initial network makes of the inputs."""
 
-    def step(carry: Any, _: None) -> tuple[Any, None]:
-        params, opt_state, key = carry
+    x: jax.Array
+    y: jax.Array
+    start: jax.Array
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What stays the same during one training."""
+
+    network: Network
+    optimizer: Any
+    loss: str
+    batch: int
+
+    def begin(self, key: Any, x: jax.Array, y: jax.Array, x_t: jax.Array, y_t: jax.Array) -> Any:
+        """Initial parameters and states, both data sets, and the loss before training."""
+        init_key, order_key = jax.random.split(key)
+        params = self.network.init(init_key, x[:1])["params"]
+        known, known_t = (_Known(a, b, self._outputs(params, a)) for a, b in ((x, y), (x_t, y_t)))
+        first_loss = _loss(jnp.zeros_like(known.start), y, self.loss)
+        return (params, self.optimizer.init(params), order_key), known, known_t, first_loss
+
+    def advance(self, steps: Any, state: Any, known: _Known, known_t: _Known) -> Any:
+        """``steps`` optimiser steps as one compiled loop, then loss and accuracy on both data sets."""
+        state = jax.lax.fori_loop(0, steps, lambda _, before: self._step(before, known), state)
+        return state, (*self._evaluate(state[0], known), *self._evaluate(state[0], known_t))
+
+    def _step(self, state: Any, known: _Known) -> Any:
+        params, opt_state, key = state
         key, order, dropout = jax.random.split(key, 3)
-        rows = jax.random.choice(order, len(x), (batch,), replace=False) if batch < len(x) else jnp.arange(len(x))
+        x, y, start = known
+        if self.batch < len(x):
+            rows = jax.random.choice(order, len(x), (self.batch,), replace=False)
+            x, y, start = x[rows], y[rows], start[rows]
 
         def objective(p: Any) -> jax.Array:
-            outputs: Any = network.apply({"params": p}, x[rows], training=True, rngs={"dropout": dropout})
-            return _loss(outputs - start[rows], y[rows], loss)
+            outputs: Any = self.network.apply({"params": p}, x, training=True, rngs={"dropout": dropout})
+            return _loss(outputs - start, y, self.loss)
 
-        updates, opt_state = optimizer.update(jax.grad(objective)(params), opt_state, params)
-        return (optax.apply_updates(params, updates), opt_state, key), None
+        updates, opt_state = self.optimizer.update(jax.grad(objective)(params), opt_state, params)
+        return optax.apply_updates(params, updates), opt_state, key
 
-    return jax.lax.scan(step, state, length=steps)[0]
+    def _evaluate(self, params: Any, known: _Known) -> tuple[jax.Array, jax.Array]:
+        learnt = self._outputs(params, known.x) - known.start
+        return _loss(learnt, known.y, self.loss), jnp.mean(jnp.argmax(learnt, axis=-1) == known.y)
 
+    def _outputs(self, params: Any, x: jax.Array) -> jax.Array:
+        """Outputs without dropout, in blocks: activations of a whole data set may not fit into memory."""
 
-def _evaluate(
-    network: Network, loss: str, params: Any, x: jax.Array, y: jax.Array, start: Any
-) -> tuple[jax.Array, jax.Array]:
-    outputs: Any = network.apply({"params": params}, x)
-    learnt = outputs - start
-    return _loss(learnt, y, loss), jnp.mean(jnp.argmax(learnt, axis=-1) == y)
+        def apply(inputs: jax.Array) -> jax.Array:
+            outputs: Any = self.network.apply({"params": params}, inputs)
+            return jnp.asarray(outputs)
+
+        if len(x) <= EVALUATED_TOGETHER:
+            return apply(x)
+        return jax.lax.map(lambda one: apply(one[None])[0], x, batch_size=EVALUATED_TOGETHER)
 
 
 def _finite(value: float) -> float:
