@@ -21,6 +21,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import special
 
+from ntk_prior.compiled import entry, inner
 from ntk_prior.quadrature import (
     BEND,
     BEND_POWER,
@@ -171,10 +172,6 @@ _TAN_PI_8 = math.sqrt(2.0) - 1.0
 _TAN_3PI_8 = math.sqrt(2.0) + 1.0
 
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-"""Fused multiply-adds are allowed; reassociation, which would undo the care about cancellation, is not."""
-
-
 @njit(inline="always")
 def arctan(y, x):  # type: ignore[no-untyped-def]
     """arctan(y / x) for x, y >= 0, branch-free with one division (libm's would keep the loops from vectorising)."""
@@ -193,32 +190,35 @@ def arctan(y, x):  # type: ignore[no-untyped-def]
     return base + r * (low + z4 * (mid + z4 * end))
 
 
-@_compiled
-def _erf_layer(q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+ROW = 8 + 2 * N_EPS
+"""Size of the scratch row in which a dual at one q keeps what all of its correlations share."""
+
+
+@inner
+def _erf_at(q, row):  # type: ignore[no-untyped-def]
     w = 1.0 + 2.0 * q
-    cos_a = math.sqrt(1.0 + 4.0 * q) / w
-    cos_a2 = cos_a * cos_a
-    ratio = 2.0 / w
-    scale_t, scale_d = 4.0 / math.pi, 4.0 / math.pi / w
-    if q < 1e-17:
-        # T(q, c) = 4 / pi q c to the last bit, and q may be too small to divide by.
-        for j in range(n):
-            d_t[j] = scale_t * eps[j]
-            d_d[j] = 0.5 * scale_d * (ratio * q) * (ratio * q) * eps[j] * (2.0 - eps[j])
-        return scale_t, scale_d / cos_a
-    inverse_q, inverse_cos_a, top = scale_t / q, scale_d / cos_a, ratio * q
+    root = math.sqrt(1.0 + 4.0 * q)
+    cos_a, inverse_cos_a = root / w, w / root
+    row[0], row[1] = cos_a * cos_a, 2.0 * q / w
+    row[2], row[3] = 4.0 / math.pi / q, 4.0 / math.pi / root
+    row[4] = cos_a
+    return row[2] * 0.5 * arctan(2.0 * q, root), 4.0 / math.pi / w * inverse_cos_a
+
+
+@inner
+def _erf_gaps(row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+    cos_a2, top, inverse_q, scale_d, cos_a = row[0], row[1], row[2], row[3], row[4]
     for j in range(n):
         e = eps[j]
         gap2 = top * top * e * (2.0 - e)  # sin(A)^2 - sin(B)^2, the angles whose difference T needs
         cos_b = math.sqrt(cos_a2 + gap2)
         cosines = cos_a + cos_b
         d_t[j] = inverse_q * arctan(top * e, cosines)  # tan((A - B) / 2)
-        d_d[j] = inverse_cos_a * gap2 / (cos_b * cosines)
-    return 0.5 * inverse_q * math.atan(2.0 * q / math.sqrt(1.0 + 4.0 * q)), inverse_cos_a
+        d_d[j] = scale_d * gap2 / (cos_b * cosines)
 
 
-@_compiled
-def _rectifier_layer(slope, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+@inner
+def _rectifier_gaps(slope, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
     bend = (1.0 - slope) * (1.0 - slope)
     for j in range(n):
         e = eps[j]
@@ -229,84 +229,79 @@ def _rectifier_layer(slope, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
         arc = series if theta < 0.1 else direct
         d_t[j] = slope * e + 0.5 * bend * (e - arc / math.pi)
         d_d[j] = 0.5 * bend * theta / math.pi
-    return slope + 0.5 * bend, slope + 0.5 * bend
 
 
-@_compiled
-def _sin_layer(q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+@inner
+def _sin_gaps(q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
     for j in range(n):
         e = eps[j]
         near, far = -math.expm1(-q * e), -math.expm1(-q * (2.0 - e))
         d_t[j] = (1.0 - 0.5 * far) * (near / q)
         d_d[j] = 0.5 * far * near
-    return -0.5 * math.expm1(-2.0 * q) / q, 0.5 * (1.0 + math.exp(-2.0 * q))
 
 
-_X_MAX = math.log1p(Q_MAX / Q_SCALE)
-_H_Q = _X_MAX / (N_Q - 1)
+_H_Q = math.log1p(Q_MAX / Q_SCALE) / (N_Q - 1)
+_BARYCENTRIC = np.array(
+    [(-1) ** (STENCIL - 1 - i) * math.comb(STENCIL - 1, i) / math.factorial(STENCIL - 1) for i in range(STENCIL)]
+)
 
 
-def _barycentric() -> tuple[float, ...]:
-    return tuple(float((-1) ** (STENCIL - 1 - i) * math.comb(STENCIL - 1, i)) for i in range(STENCIL))
-
-
-_BARYCENTRIC = np.array(_barycentric()) / math.factorial(STENCIL - 1)
-
-
-@_compiled
+@inner
 def _lagrange(x, size, weights):  # type: ignore[no-untyped-def]
     """Weights of the local interpolation at ``x`` (in grid steps); returns the first grid index."""
     first = min(max(int(x) - STENCIL // 2 + 1, 0), size - STENCIL)
-    product = 1.0
+    left = right = 1.0
     for i in range(STENCIL):
-        gap = x - first - i
-        if abs(gap) < 1e-13:
-            for k in range(STENCIL):
-                weights[k] = 1.0 if k == i else 0.0
-            return first
-        product *= gap
-    for i in range(STENCIL):
-        weights[i] = product * _BARYCENTRIC[i] / (x - first - i)
+        weights[i] = left * _BARYCENTRIC[i]
+        left *= x - first - i
+    for i in range(STENCIL - 1, -1, -1):
+        weights[i] *= right
+        right *= x - first - i
     return first
 
 
-@_compiled
-def _tabulated_layer(table, q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+@inner
+def _tabulated_at(table, q, row):  # type: ignore[no-untyped-def]
     inside = min(q, Q_MAX)
     beyond = (q / inside) ** (table[0, GROWTH] - 1.0) if q > Q_MAX else 1.0
-    w_q, w_e = np.empty(STENCIL), np.empty(STENCIL)
-    row = 1 + _lagrange(math.log1p(inside / Q_SCALE) / _H_Q, N_Q, w_q)
-    t_1 = d_1 = deep = first_bend = 0.0
-    for i in range(STENCIL):
-        t_1 += w_q[i] * table[row + i, SECOND]
-        d_1 += w_q[i] * table[row + i, GAIN]
-        deep += w_q[i] * table[row + i, DEEP]
-        first_bend += w_q[i] * table[row + i, BEND]
-    start = SMALLEST_GAP / (1.0 + inside)
-    position_0 = math.log(0.5 * start)
-    h = -2.0 * position_0 / (N_EPS - 1)
+    weights = np.empty(STENCIL)
+    first = 1 + _lagrange(math.log1p(inside / Q_SCALE) / _H_Q, N_Q, weights)
     scale = (inside / (1.0 + inside)) ** table[0, BEND_POWER]
-    for j in range(n):
-        e = eps[j]
-        if e < start:
-            g, b = _below_table(e, start, first_bend * scale, deep * scale, d_1)
-        else:
-            first = _lagrange((math.log(e / (2.0 - e + start)) - position_0) / h, N_EPS, w_e)
-            g = b = 0.0
-            for i in range(STENCIL):
-                g_row = b_row = 0.0
-                for k in range(STENCIL):
-                    g_row += w_e[k] * table[row + i, CONTRACTION + first + k]
-                    b_row += w_e[k] * table[row + i, BEND + first + k]
-                g += w_q[i] * g_row
-                b += w_q[i] * b_row
-            b *= scale
-        d_t[j] = beyond * g * e
-        d_d[j] = beyond * b * e
+    t_1 = d_1 = deep = 0.0
+    for k in range(8, ROW):
+        row[k] = 0.0
+    for i in range(STENCIL):
+        t_1 += weights[i] * table[first + i, SECOND]
+        d_1 += weights[i] * table[first + i, GAIN]
+        deep += weights[i] * table[first + i, DEEP]
+        for k in range(N_EPS):
+            row[8 + k] += weights[i] * beyond * table[first + i, CONTRACTION + k]
+            row[8 + N_EPS + k] += weights[i] * beyond * scale * table[first + i, BEND + k]
+    start = SMALLEST_GAP / (1.0 + inside)
+    row[0], row[1], row[2] = start, math.log(0.5 * start), -0.5 * (N_EPS - 1) / math.log(0.5 * start)
+    row[3], row[4] = beyond * scale * deep, beyond * d_1
     return table[0, OFFSET] / q + beyond * t_1, beyond * d_1
 
 
-@_compiled
+@inner
+def _tabulated_gaps(row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+    weights = np.empty(STENCIL)
+    start = row[0]
+    for j in range(n):
+        e = eps[j]
+        if e < start:
+            g, b = _below_table(e, start, row[8 + N_EPS], row[3], row[4])
+        else:
+            first = _lagrange((math.log(e / (2.0 - e + start)) - row[1]) * row[2], N_EPS, weights)
+            g = b = 0.0
+            for i in range(STENCIL):
+                g += weights[i] * row[8 + first + i]
+                b += weights[i] * row[8 + N_EPS + first + i]
+        d_t[j] = g * e
+        d_d[j] = b * e
+
+
+@inner
 def _below_table(eps, start, bend, deep, gain):  # type: ignore[no-untyped-def]
     """Leading behaviour below the smallest tabulated eps: linear for a smooth phi', a power for a kinked one."""
     power = math.log(deep / bend) / math.log(DEEP_FRACTION) if bend > 0.0 and deep > 0.0 else 0.0
@@ -317,25 +312,65 @@ def _below_table(eps, start, bend, deep, gain):  # type: ignore[no-untyped-def]
     return gain - b * eps / (2.0 + power), b
 
 
-@_compiled
-def layer(code, slope, table, q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
-    """One application of a dual to a diagonal and ``n`` correlations.
+@inner
+def diagonal(code, slope, table, q, row):  # type: ignore[no-untyped-def]
+    """A dual at one variance.
 
     Args:
         code, slope, table: The fields of a ``Dual``.
         q: The diagonal K_aa > 0.
-        eps: 1 - c for each node, in [0, 2], shape (>= n,).
-        n: Nodes in use.
-        d_t: Out: (T(q, 1) - T(q, c)) / q for each node.
-        d_d: Out: Tdot(q, 1) - Tdot(q, c) for each node.
+        row: Out: what ``differences`` needs at this q, shape (ROW,).
 
     Returns:
         T(q, 1) / q and Tdot(q, 1).
     """
     if code == ERF:
-        return _erf_layer(q, eps, n, d_t, d_d)
+        return _erf_at(q, row)
     if code == RECTIFIER:
-        return _rectifier_layer(slope, eps, n, d_t, d_d)
+        row[0] = slope
+        return slope + 0.5 * (1.0 - slope) ** 2, slope + 0.5 * (1.0 - slope) ** 2
     if code == SIN:
-        return _sin_layer(q, eps, n, d_t, d_d)
-    return _tabulated_layer(table, q, eps, n, d_t, d_d)
+        row[0] = q
+        return -0.5 * math.expm1(-2.0 * q) / q, 0.5 * (1.0 + math.exp(-2.0 * q))
+    return _tabulated_at(table, q, row)
+
+
+@inner
+def differences(code, row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+    """What a dual at one variance makes of ``n`` correlations.
+
+    Args:
+        code: The field of a ``Dual``.
+        row: As ``diagonal`` left it.
+        eps: 1 - c for each node, in [0, 2], shape (>= n,).
+        n: Nodes in use.
+        d_t: Out: (T(q, 1) - T(q, c)) / q for each node.
+        d_d: Out: Tdot(q, 1) - Tdot(q, c) for each node.
+    """
+    if code == ERF:
+        _erf_gaps(row, eps, n, d_t, d_d)
+    elif code == RECTIFIER:
+        _rectifier_gaps(row[0], eps, n, d_t, d_d)
+    elif code == SIN:
+        _sin_gaps(row[0], eps, n, d_t, d_d)
+    else:
+        _tabulated_gaps(row, eps, n, d_t, d_d)
+
+
+@entry
+def layer(code, slope, table, q, eps):  # type: ignore[no-untyped-def]
+    """One application of a dual to a diagonal and one correlation.
+
+    Args:
+        code, slope, table: The fields of a ``Dual``.
+        q: The diagonal K_aa > 0.
+        eps: 1 - c, in [0, 2].
+
+    Returns:
+        T(q, 1) / q, Tdot(q, 1), (T(q, 1) - T(q, c)) / q and Tdot(q, 1) - Tdot(q, c).
+    """
+    row, node, d_t, d_d = np.empty(ROW), np.empty(1), np.empty(1), np.empty(1)
+    node[0] = eps
+    t_1, d_1 = diagonal(code, slope, table, q, row)
+    differences(code, row, node, 1, d_t, d_d)
+    return t_1, d_1, d_t[0], d_d[0]

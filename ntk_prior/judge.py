@@ -16,13 +16,13 @@ from os import cpu_count
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ntk_prior.activations import dual
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.ntk import Layers
+from ntk_prior.compiled import entry, inner
+from ntk_prior.ntk import Layers, scratch
 from ntk_prior.spectrum import Scene, eigenvalues, scene, view_name
 from ntk_prior.task import Task, ViewName
 
@@ -217,26 +217,20 @@ def sides_of_rows(rows: Array, table: Array, task: Task, view: ViewName) -> Side
     return Sides(*out)
 
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-
-
-@_compiled
+@entry
 def judge_rows(rows, table, stage, best, out):  # type: ignore[no-untyped-def]
     """``judge`` over rows made by ``encode``; fills ``out``, shape (5, n), with the fields of ``Sides``."""
-    n = stage.cosines.size
-    eps, gaps, work, lam = np.empty(n), np.empty(n), np.empty((2, n)), np.empty(stage.counts.size)
-    fit = np.empty(stage.fit.shape[0])
+    nodes = scratch(stage.cosines.size)
+    lam, fit = np.empty(stage.counts.size), np.empty(stage.fit.shape[0])
     for i in range(rows.shape[0]):
         r = rows[i]
         net = Layers(r[0], r[1], int(r[2]), int(r[3]), r[4], table, r[5], r[6], r[7] > 0.0, r[8], r[9], r[10], r[11])
         budget = Run(r[12], r[13], r[14], r[15], r[16], r[17], r[18])
-        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = judge(
-            net, stage, budget, best, eps, gaps, work, lam, fit
-        )
+        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = judge(net, stage, budget, best, nodes, lam, fit)
 
 
-@_compiled
-def judge(net, stage, budget, best, eps, gaps, work, lam, fit):  # type: ignore[no-untyped-def]
+@inner
+def judge(net, stage, budget, best, nodes, lam, fit):  # type: ignore[no-untyped-def]
     """Both sides of one configuration.
 
     Args:
@@ -244,12 +238,12 @@ def judge(net, stage, budget, best, eps, gaps, work, lam, fit):  # type: ignore[
         stage: ``spectrum.Scene``.
         budget: ``Run``.
         best: R^2 that the best kernel reaches on this task, see ``best_r2``.
-        eps, gaps, work, lam, fit: Scratch, see ``spectrum.workspace``.
+        nodes, lam, fit: Scratch, see ``spectrum.eigenvalues``.
 
     Returns:
         The fields of ``Sides``.
     """
-    log_gap, log_max, log_own, _ = eigenvalues(net, stage, eps, gaps, work, lam, fit)
+    log_gap, log_max, log_own, _ = eigenvalues(net, stage, nodes, lam, fit)
     m = stage.n_train
     adam = budget.reach >= 0.0
     # Sampling noise adds the curvature of single examples (Ma, Bassily and Belkin, arXiv 1712.06559).
@@ -288,28 +282,14 @@ def judge(net, stage, budget, best, eps, gaps, work, lam, fit):  # type: ignore[
     return trainability, generalization, stability, log_excess, log_max - log_gap - math.log(lam[stage.middle])
 
 
-@_compiled
-def _r2(powers, weights, counts, energy, ridge):  # type: ignore[no-untyped-def]
-    """Generalized cross-validation R^2 of the kernel sum_k weights_k c^k."""
-    m = counts.sum()
-    total = degrees = 0.0
-    for i in range(counts.size):
-        value = 1e-9
-        for k in range(weights.size):
-            value += weights[k] * powers[k, i]
-        rest = 1.0 / (value + ridge)
-        total += energy[i] * rest * rest
-        degrees += counts[i] * rest / m
-    return 1.0 - total / (degrees * degrees)
-
-
 def best_r2(stage: Scene) -> float:
     """R^2 that the best ridge regression with a kernel cubic in the cosine reaches, by the same estimate."""
-    powers = np.ascontiguousarray(np.maximum(stage.eigenvalues, 0.0))
+    powers = np.maximum(stage.eigenvalues, 0.0)
     mixes = np.array(
         [[1, 0, 0, 0, 0], [2, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 2, 1, 0, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 0.0]]
     )
     mixes /= mixes.sum(axis=1, keepdims=True)
-    ridges = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-    values = [_r2(powers, mix, stage.counts, stage.energy, ridge) for mix in mixes for ridge in ridges]
-    return float(max(*values, 1e-3))
+    ridges = np.array([0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0])
+    rest = 1.0 / ((mixes @ powers)[:, None, :] + ridges[:, None])  # mixes, ridges, groups
+    degrees = rest @ stage.counts / stage.counts.sum()
+    return max(float(np.max(1.0 - (rest**2) @ stage.energy / degrees**2)), 1e-3)

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-import numpy as np
 from scipy.optimize import brentq
 
 from ntk_prior.activations import dual, is_odd, layer
@@ -91,15 +90,13 @@ def mean_field(architecture: Architecture) -> MeanField:
 
 def _layer_map(architecture: Architecture) -> Callable[[float, float], _Map]:
     activation = dual(architecture.activation, architecture.slope)
-    node, d_t, d_d = np.empty(1), np.empty(1), np.empty(1)
 
     def step(inner: float, eps: float) -> _Map:
-        node[0] = eps
-        t_1, gain = layer(*activation, inner, node, 1, d_t, d_d)
+        t_1, gain, d_t, d_d = layer(*activation, inner, eps)
         keep = architecture.keep_rate
         q_next = architecture.weight_variance * inner * t_1 / keep + architecture.bias_variance
-        gap = architecture.weight_variance * inner * ((1 / keep - 1) * t_1 + float(d_t[0]))
-        return _Map(q_next, float(gain), gap, float(d_d[0]))
+        gap = architecture.weight_variance * inner * ((1 / keep - 1) * t_1 + d_t)
+        return _Map(q_next, gain, gap, d_d)
 
     return step
 

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
-from numba import njit
 
-from ntk_prior.activations import RECTIFIER, Dual, dual, layer
+from ntk_prior.activations import RECTIFIER, ROW, Dual, diagonal, differences, dual
 from ntk_prior.architecture import Architecture
+from ntk_prior.compiled import entry, inner
 
 Nodes = Float64[np.ndarray, " nodes"]
 
@@ -28,6 +28,8 @@ TAIL_TOLERANCE = 1e-9
 
 _LARGE, _SMALL = 1e200, 1e-200
 _RESCALE = 1e100
+_STEADY = 1e-15
+"""A diagonal that changes by less, relative to itself, is at its fixed point up to rounding."""
 
 
 class Sources(NamedTuple):
@@ -122,94 +124,94 @@ def kernel(architecture: Architecture, cosines: Nodes) -> Kernel:
         ValueError: If the activation is unknown.
     """
     cosines = np.ascontiguousarray(cosines, dtype=np.float64)
-    eps, gaps = np.empty_like(cosines), np.empty_like(cosines)
-    work = np.empty((2, cosines.size))
-    alone = np.ones(1)
-    head = propagate(*layers(architecture), cosines, 1, alone, alone, eps, gaps, work)
-    log_scale, diagonal, log_gap_scale, q = head
-    return Kernel(log_scale, diagonal, log_gap_scale, gaps, q, eps)
+    alone, nodes = np.ones(1), scratch(cosines.size)
+    log_scale, diagonal, log_gap_scale, q = propagate(layers(architecture), cosines, 1, alone, alone, nodes)
+    return Kernel(log_scale, diagonal, log_gap_scale, nodes.gaps, q, nodes.eps)
 
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+class Scratch(NamedTuple):
+    """Arrays that ``propagate`` works in: shape (nodes,) each, but for ``row``."""
+
+    eps: np.ndarray
+    """1 - K_ab / q."""
+    gaps: np.ndarray
+    """Theta_aa - Theta_ab, see ``Kernel``."""
+    d_t: np.ndarray
+    d_d: np.ndarray
+    row: np.ndarray
+    """The dual at the present q, see ``activations.diagonal``."""
 
 
-@_compiled
-def propagate(  # type: ignore[no-untyped-def]
-    weight_variance,
-    bias_variance,
-    depth,
-    code,
-    slope,
-    table,
-    keep_rate,
-    branch,
-    layer_norm,
-    spread_per_layer,
-    first,
-    readout,
-    bias,
-    cosines,
-    group,
-    spreads,
-    variances,
-    eps,
-    gaps,
-    work,
-):
-    """Carry the diagonal and all nodes through ``depth`` layers and the readout.
+@entry
+def scratch(n):  # type: ignore[no-untyped-def]
+    """Scratch for ``n`` nodes."""
+    return Scratch(np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(ROW))
+
+
+@entry
+def propagate(net, cosines, group, spreads, variances, nodes):  # type: ignore[no-untyped-def]
+    """Carry the diagonal and all nodes through the layers and the readout.
 
     Args:
-        weight_variance, ..., bias: The fields of ``Layers``.
+        net: ``Layers``.
         cosines: Input correlations, shape (nodes,).
         group: Consecutive nodes that convolutions average with one another (1: none).
         spreads: Window variances, increasing, shape (k,), at which ``variances`` is given.
         variances: Positional variance left inside a group after that much averaging, shape (k,).
-        eps: Out: see ``Kernel``.
-        gaps: Out: see ``Kernel``.
-        work: Scratch, shape (2, nodes).
+        nodes: ``Scratch``; ``eps`` and ``gaps`` are the result, as in ``Kernel``.
 
     Returns:
         ``log_scale, diagonal, log_gap_scale, q`` as in ``Kernel``.
     """
-    n = cosines.size
-    q = weight_variance + bias_variance
+    n, depth = cosines.size, net.depth
+    eps, gaps, d_t, d_d = nodes.eps, nodes.gaps, nodes.d_t, nodes.d_d
+    q = net.weight_variance + net.bias_variance
     for j in range(n):
-        eps[j] = min(max(weight_variance * (1.0 - cosines[j]) / q, 0.0), 2.0)
-        gaps[j] = first * eps[j]
-    d_t, d_d = work[0], work[1]
-    p, unit, log_q, log_scale, q_step = (first * weight_variance + bias) / q, 1.0, math.log(q), 0.0, math.inf
-    drop = 1.0 / keep_rate - 1.0
-    plain = branch < 0.0
+        eps[j] = min(max(net.weight_variance * (1.0 - cosines[j]) / q, 0.0), 2.0)
+        gaps[j] = net.first * eps[j]
+    # Every kernel is in units of exp(log_scale) q; ``log_beyond`` is what clamping took from q.
+    p, unit, log_beyond, log_scale = (net.first * net.weight_variance + net.bias) / q, 1.0, 0.0, 0.0
+    drop = 1.0 / net.keep_rate - 1.0
+    plain = net.branch < 0.0
     level = variances[0]
     if group > 1:
         # The nodes hold one 3 x 3 window's average already; a larger first window has averaged more.
-        after = np.interp(spread_per_layer, spreads, variances)
+        after = _interpolated(net.spread_per_layer, spreads, variances)
         _average_positions(math.sqrt(after / level) if level > 0.0 else 0.0, group, eps, gaps)
         level = after
+    change = q_step = math.inf
+    w = weights = t_1 = d_1 = keep = add = through = 0.0
+    q_next = q
     for step in range(1, depth + 1):
-        inner = 1.0 if layer_norm else q
-        t_1, d_1 = layer(code, slope, table, inner, eps, n, d_t, d_d)
-        w = weight_variance * inner
-        weights = w * t_1 / keep_rate
-        fresh = weights + bias_variance
-        # The new diagonal is the old one times ``keep`` plus the branch times ``add``; a plain layer is all branch.
-        # The readout changes the number of units and is plain in a residual network too.
-        direct = plain or step == depth
-        q_next = fresh if direct else q + branch * fresh
-        keep, add = (0.0, 1.0 / q_next) if direct else (q / q_next, branch / q_next)
-        through = w * d_1 / keep_rate
-        own = unit if step < depth else unit * readout
+        if change > _STEADY or not plain:
+            inner = 1.0 if net.layer_norm else q
+            t_1, d_1 = diagonal(net.code, net.slope, net.table, inner, nodes.row)
+            w = net.weight_variance * inner
+            weights = w * t_1 / net.keep_rate
+            fresh = weights + net.bias_variance
+            # The new diagonal is the old one times ``keep`` plus the branch times ``add``; a plain layer is all branch.
+            # The readout changes the number of units and is plain in a residual network too.
+            direct = plain or step == depth
+            q_next = fresh if direct else q + net.branch * fresh
+            keep, add = (0.0, 1.0 / q_next) if direct else (q / q_next, net.branch / q_next)
+            through = w * d_1 / net.keep_rate
+            change = abs(q_next - q) / q_next
+        differences(net.code, nodes.row, eps, n, d_t, d_d)
+        own = unit if step < depth else unit * net.readout
+        own_w, through_w, pulled, added = add * own * w, add * w, drop * d_1, w * drop * t_1
         for j in range(n):
-            gap_new = w * (drop * t_1 + d_t[j])
-            eps_new = keep * eps[j] + add * gap_new
-            gaps[j] = keep * gaps[j] + add * (
-                own * gap_new + w * ((d_1 - d_d[j]) * gaps[j] + (drop * d_1 + d_d[j]) * p)
+            eps_new = keep * eps[j] + add * (added + w * d_t[j])
+            gaps[j] = (
+                keep * gaps[j]
+                + own_w * (drop * t_1 + d_t[j])
+                + through_w * ((d_1 - d_d[j]) * gaps[j] + (pulled + d_d[j]) * p)
             )
             d_t[j] = eps_new - eps[j]
             eps[j] = min(max(eps_new, 0.0), 2.0)
-        p = keep * p + add * (own * weights + unit * bias + through * p)
-        log_q += math.log(q_next / q)
-        change, q = abs(q_next - q) / q_next, min(max(q_next, _SMALL), _LARGE)
+        p = keep * p + add * (own * weights + unit * net.bias + through * p)
+        q = min(max(q_next, _SMALL), _LARGE)
+        if q != q_next:
+            log_beyond += math.log(q_next / q)
         if p > _RESCALE:
             p /= _RESCALE
             unit /= _RESCALE
@@ -217,27 +219,41 @@ def propagate(  # type: ignore[no-untyped-def]
             for j in range(n):
                 gaps[j] /= _RESCALE
         if group > 1 and step < depth:
-            after = np.interp((step + 1) * spread_per_layer, spreads, variances)
+            after = _interpolated((step + 1) * net.spread_per_layer, spreads, variances)
             _average_positions(math.sqrt(after / level) if level > 0.0 else 0.0, group, eps, gaps)
             level = after
         rest = depth - step
-        if plain and rest >= 3 and change <= TAIL_TOLERANCE * max(1.0 - change / q_step, 0.0):
-            a, scale, source, more = through / q, w / q, (weights + bias) / q, readout - 1.0
+        if plain and rest >= 3 and change <= max(TAIL_TOLERANCE * (1.0 - change / q_step), _STEADY):
+            log_q = math.log(q) + log_beyond + log_scale
+            a, scale, source, more = through / q, w / q, (weights + net.bias) / q, net.readout - 1.0
             if _settled(n, a, scale * d_1, scale, d_t, d_d, eps):
                 p += _settled_tail(rest, n, a, scale, d_1, drop, p, unit, source, more, d_d, eps, gaps)
                 lift = rest * max(math.log(a), 0.0)
                 p += more * unit * math.exp(-lift) * weights / q
-                return log_q + log_scale + lift, p, log_q + log_scale + lift, q
+                return log_q + lift, p, log_q + lift, q
             if drop == 0.0 and _linear(n, a, d_1, d_d):
-                kink = 0.5 if code == RECTIFIER else 1.0
+                kink = 0.5 if net.code == RECTIFIER else 1.0
                 p += _linear_tail(rest, n, a, scale, kink, p, unit, source, more, d_d, eps, gaps)
                 p += more * unit * weights / q
-                return log_q + log_scale, p, log_q + log_scale + kink * rest * math.log(a), q
+                return log_q, p, log_q + kink * rest * math.log(a), q
         q_step = max(change, 1e-300)
-    return log_q + log_scale, p, log_q + log_scale, q
+    log_q = math.log(q) + log_beyond + log_scale
+    return log_q, p, log_q, q
 
 
-@_compiled
+@inner
+def _interpolated(x, grid, values):  # type: ignore[no-untyped-def]
+    """Linear interpolation on an increasing grid, constant beyond its ends (np.interp takes a second to compile)."""
+    if x <= grid[0]:
+        return values[0]
+    for k in range(1, grid.size):
+        if x <= grid[k]:
+            share = (x - grid[k - 1]) / (grid[k] - grid[k - 1])
+            return values[k - 1] + share * (values[k] - values[k - 1])
+    return values[-1]
+
+
+@inner
 def _average_positions(left, group, eps, gaps):  # type: ignore[no-untyped-def]
     """What one more window leaves of the differences between the positions of a group (its mean stays)."""
     for start in range(0, eps.size, group):
@@ -249,7 +265,7 @@ def _average_positions(left, group, eps, gaps):  # type: ignore[no-untyped-def]
                 values[j] = mean + left * (values[j] - mean)
 
 
-@_compiled
+@inner
 def _settled(n, a, gain, scale, change, d_d, eps):  # type: ignore[no-untyped-def]
     """Whether every correlation has reached its fixed point c* < 1, in a way the closed form can use."""
     if abs(a - 1.0) < 1e-4:
@@ -261,7 +277,7 @@ def _settled(n, a, gain, scale, change, d_d, eps):  # type: ignore[no-untyped-de
     return True
 
 
-@_compiled
+@inner
 def _linear(n, a, d_1, d_d):  # type: ignore[no-untyped-def]
     """Whether every correlation is so close to 1 that its gap just shrinks by the factor ``a`` a layer."""
     if a > 1.0 - 1e-4:
@@ -272,7 +288,7 @@ def _linear(n, a, d_1, d_d):  # type: ignore[no-untyped-def]
     return True
 
 
-@_compiled
+@inner
 def _settled_tail(rest, n, a, scale, d_1, drop, p, unit, source, more, d_d, eps, gaps):  # type: ignore[no-untyped-def]
     """``rest`` layers at a fixed point: P' = source unit + a P and E' = eps unit + r E + h P, summed in closed form.
 
@@ -296,7 +312,7 @@ def _settled_tail(rest, n, a, scale, d_1, drop, p, unit, source, more, d_d, eps,
     return a_n * p + source * unit * sum_a - p
 
 
-@_compiled
+@inner
 def _linear_tail(rest, n, a, scale, kink, p, unit, source, more, d_d, eps, gaps):  # type: ignore[no-untyped-def]
     """``rest`` layers of the ordered phase, where eps shrinks as a^i and Tdot's gap as a^(kink i).
 

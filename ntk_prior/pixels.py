@@ -133,17 +133,17 @@ def pooled_powers(images: Array) -> Array:
     total = np.empty((len(POWERS), n, n))
     everything = patches.reshape(n * used, -1)
     for a in range(n):
-        cosine = patches[a] @ everything.T
+        cosine = patches[a] @ everything[a * used :].T
         term = np.ones_like(cosine)
         for row in range(len(POWERS)):
-            term = term * cosine
-            means = term.sum(axis=0).reshape(n, used).sum(axis=1) / used**2
+            term *= cosine
+            means = term.sum(axis=0).reshape(n - a, used).sum(axis=1) / used**2
             # Thinned pixels meet themselves too often: restore the share 1 / pixels of such pairs.
             itself = np.mean(np.sum(patches[a] ** 2, axis=-1) ** POWERS[row])
-            apart = (means[a] * used - itself) / max(used - 1, 1)
-            means[a] = itself / pixels + (1.0 - 1.0 / pixels) * apart
-            total[row, a] = means
-    return np.asarray((total + total.swapaxes(1, 2)) / 2)
+            apart = (means[0] * used - itself) / max(used - 1, 1)
+            means[0] = itself / pixels + (1.0 - 1.0 / pixels) * apart
+            total[row, a, a:] = total[row, a:, a] = means
+    return total
 
 
 def _patches(images: Array, most: int) -> Array:
@@ -176,7 +176,7 @@ def _measure(images: Array, offsets: NDArray[np.int64]) -> _Fields:
     energy = _window(np.mean(images**2, axis=-1), transfer)
     shape = (n, n, len(offsets))
     means, variances = np.zeros(shape), np.zeros(shape)
-    fading = np.zeros(len(LAYERS))
+    power = np.zeros(transfer.shape)
     for k, (dy, dx) in enumerate(offsets):
         shifted, shifted_energy = (np.roll(array, (-dy, -dx), axis=(1, 2)) for array in (images, energy))
         for a in range(n):
@@ -185,12 +185,12 @@ def _measure(images: Array, offsets: NDArray[np.int64]) -> _Fields:
             norm = np.sqrt((energy[a] + SOFTENING) * (shifted_energy[a:] + SOFTENING)) / (1.0 + SOFTENING)
             cosine = np.clip(np.fft.irfft2(spectrum, s=(height, width)) / norm, -1.0, 1.0)
             means[a, a:, k], variances[a, a:, k] = cosine.mean((1, 2)), cosine.var((1, 2))
-            fading += _fading(np.fft.rfft2(cosine), transfer, width)
+            power += np.sum(np.abs(np.fft.rfft2(cosine)) ** 2, axis=0)
     # The field of (b, a) at an offset is that of (a, b) at the opposite one; both occur equally often.
     for array in (means, variances):
         lower = np.tril_indices(n, -1)
         array[lower] = array[lower[1], lower[0]]
-    return _Fields(means, variances, fading)
+    return _Fields(means, variances, _fading(power, transfer, width))
 
 
 def _transfer(height: int, width: int) -> Array:
@@ -206,10 +206,9 @@ def _window(field: Array, transfer: Array) -> Array:
     return np.asarray(np.fft.irfft2(np.fft.rfft2(field) * transfer, s=field.shape[-2:]))
 
 
-def _fading(spectrum: NDArray[np.complex128], transfer: Array, width: int) -> Array:
-    """Positional variance, summed over fields, that is left after more windows."""
-    power = np.abs(spectrum) ** 2
+def _fading(power: Array, transfer: Array, width: int) -> Array:
+    """Positional variance that is left after more windows, of fields with this power spectrum."""
+    power = power.copy()
     power[..., 1 : (width + 1) // 2] *= 2  # rfft2 keeps one of each conjugate pair
     power[..., 0, 0] = 0.0
-    total = power.reshape(-1, *transfer.shape).sum(axis=0)
-    return np.array([np.sum(total * transfer ** (2 * (layers - 1))) for layers in LAYERS])
+    return np.array([np.sum(power * transfer ** (2 * (layers - 1))) for layers in LAYERS])

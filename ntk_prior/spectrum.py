@@ -6,12 +6,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from ntk_prior.activations import ACTIVATIONS, is_known
 from ntk_prior.architecture import Architecture
+from ntk_prior.compiled import entry, inner
 from ntk_prior.meanfield import Phase, mean_field
-from ntk_prior.ntk import layers, propagate
+from ntk_prior.ntk import layers, propagate, scratch
 from ntk_prior.task import Task, View, ViewName
 
 _FLOOR = 1e-6
@@ -128,9 +128,8 @@ def spectrum(architecture: Architecture, task: Task) -> Spectrum:
     if reason:
         raise ValueError(reason)
     stage = scene(task.views[view_name(architecture)], task.n_train, task.n_classes)
-    buffers = workspace(stage)
-    lam = buffers[3]
-    log_gap, log_max, _, signal = eigenvalues(layers(architecture), stage, *buffers)
+    lam, fit = np.empty(stage.counts.size), np.empty(stage.fit.shape[0])
+    log_gap, log_max, _, signal = eigenvalues(layers(architecture), stage, scratch(stage.cosines.size), lam, fit)
     log_bulk = log_gap + math.log(lam[stage.middle])
     return Spectrum(
         *mean_field(architecture),
@@ -163,52 +162,23 @@ def saturated(log: float) -> float:
     return math.exp(min(max(log, -LARGEST), LARGEST))
 
 
-def workspace(stage: Scene) -> tuple[np.ndarray, ...]:
-    """Scratch arrays for ``eigenvalues``: eps, gaps, work, lam, fit."""
-    n = stage.cosines.size
-    return np.empty(n), np.empty(n), np.empty((2, n)), np.empty(stage.counts.size), np.empty(stage.fit.shape[0])
-
-
-_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-
-
-@_compiled
-def eigenvalues(net, stage, eps, gaps, work, lam, fit):  # type: ignore[no-untyped-def]
+@entry
+def eigenvalues(net, stage, nodes, lam, fit):  # type: ignore[no-untyped-def]
     """Spectrum of the centred kernel, in units of exp(log_gap).
 
     Args:
         net: ``ntk.Layers``.
         stage: ``Scene``.
-        eps, gaps, work: Scratch, see ``workspace``.
-        fit: Scratch, the polynomial's coefficients, shape (powers + 1,).
+        nodes: ``ntk.Scratch``.
         lam: Out: the eigenvalue of each group, all > 0, shape (groups,).
+        fit: Scratch, the polynomial's coefficients, shape (powers + 1,).
 
     Returns:
         log_gap; the logarithms of lambda_max and of the kernel's diagonal; and (m / k) (Theta_in - Theta_out) in units
         of exp(log_gap), >= 0.
     """
-    log_scale, diagonal, log_gap, _ = propagate(
-        net.weight_variance,
-        net.bias_variance,
-        net.depth,
-        net.code,
-        net.slope,
-        net.table,
-        net.keep_rate,
-        net.branch,
-        net.layer_norm,
-        net.spread_per_layer,
-        net.first,
-        net.readout,
-        net.bias,
-        stage.cosines,
-        stage.group,
-        stage.spreads,
-        stage.variances,
-        eps,
-        gaps,
-        work,
-    )
+    log_scale, diagonal, log_gap, _ = propagate(net, stage.cosines, stage.group, stage.spreads, stage.variances, nodes)
+    gaps = nodes.gaps
     across = within = same = other = 0.0
     for j in range(gaps.size):
         across += stage.across[j] * gaps[j]
@@ -246,7 +216,7 @@ def eigenvalues(net, stage, eps, gaps, work, lam, fit):  # type: ignore[no-untyp
     return log_gap, log_max, log_scale + math.log(max(own, 1e-300)), signal
 
 
-@_compiled
+@inner
 def _ritz(constant, share, fit, uniform, leading):  # type: ignore[no-untyped-def]
     """Largest Rayleigh quotient, per sample, of the kernel on the span of the uniform and the powers' leading vectors.
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ntk_prior import Architecture
-from ntk_prior.ntk import Kernel, Sources, kernel, layers, propagate
+from ntk_prior.ntk import Kernel, Sources, kernel, layers, propagate, scratch
 
 COSINES = np.array([-0.9, -0.3, 0.0, 0.2, 0.6, 0.95])
 
@@ -98,10 +98,9 @@ def test_ordered_differences_survive_a_thousand_layers_where_subtraction_is_nois
 def test_layers_may_weigh_unequally_as_in_the_standard_parametrization(case: tuple[float, float, int]) -> None:
     architecture = Architecture(*case)
     sources = Sources(first=7.5, readout=3.25, bias=0.015625)
-    eps, gaps, one = np.empty(6), np.empty(6), np.ones(1)
-    row = layers(architecture, sources)
-    log_scale, diagonal, log_gap, q = propagate(*row, COSINES, 1, one, one, eps, gaps, np.empty((2, 6)))
-    found = Kernel(log_scale, diagonal, log_gap, gaps, q, eps)
+    one, nodes = np.ones(1), scratch(6)
+    log_scale, diagonal, log_gap, q = propagate(layers(architecture, sources), COSINES, 1, one, one, nodes)
+    found = Kernel(log_scale, diagonal, log_gap, nodes.gaps, q, nodes.eps)
     references = [exact(architecture, c, **sources._asdict()) for c in COSINES]
     assert max(errors(found, references)) < 1e-6
 

@@ -70,10 +70,10 @@ class NTKPriorSampler(BaseSampler):
     2. Any other trial is screened with probability ``trust``, and is the base sampler's own draw otherwise. Trust is
        ten times the one-sided p-value (Mann-Whitney, see ``ntk_prior.screening.trust``) with which the last 400
        finished trials speak against the prior: trials that it would have held back, but that bypassed it, ranked by
-       objective against those that it let through or chose; failed and pruned ones rank last. Where all held back beat all
-       others, trust is 0.82 after 1 of 10 trials, 0.14 after 2 of 20 and 0.03 after 3 of 30. So a prior that is wrong
-       about every trial and refuses a share r of the base sampler's draws steers about 3 / (epsilon r) trials before
-       it is ignored in 97 % of the following ones. The held-back trials that then run can restore trust.
+       objective against those that it let through or chose; failed and pruned ones rank last. Where all held back
+       beat all others, trust is 0.82 after 1 of 10 trials, 0.14 after 2 of 20 and 0.03 after 3 of 30. So a prior that
+       is wrong about every trial and refuses a share r of the base sampler's draws steers about 3 / (epsilon r)
+       trials before it is ignored in 97 % of the following ones. The held-back trials that then run can restore trust.
     3. A prior whose refusals are no better than what it lets through keeps trust above t with probability of about
        1 - t / 10 at any one time.
 
