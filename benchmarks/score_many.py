@@ -2,12 +2,17 @@
 
     python benchmarks/score_many.py
 
-Prints configurations per second, their ratio, the cost of one call, and the floor that the special functions set.
+Prints configurations per second and their ratio, the cost of one call, the floor that the special functions set, the
+time from import to the first score, and the memory that ten million configurations take.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 
@@ -53,6 +58,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--many", type=int, default=10_000_000, help="rows of the memory measurement")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     n, rng, task = options.rows, np.random.default_rng(0), Task.cifar10(10_000)
@@ -65,12 +71,14 @@ def main() -> None:
     }
     cosines = task.views["fcn"].cosines
     rows = [columns[name] for name in ("weight_variance", "bias_variance", "depth")]
+    peer = n / best(lambda: plain_recursion(*rows, cosines), options.repeats)
     blocks = [tuple(row[start : start + 4096] for row in rows) for start in range(0, n, 4096)]
-    peer = n / best(lambda: [plain_recursion(*block, cosines) for block in blocks], options.repeats)
+    blocked = n / best(lambda: [plain_recursion(*block, cosines) for block in blocks], options.repeats)
     table = Table(title=f"{n:,} configurations, depth 1 to {DEPTH}, {len(cosines)} nodes")
     for heading in ("what", "configurations/s", "ratio to NumPy"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
     table.add_row("NumPy recursion, erf, no scores", f"{peer:,.0f}", "1.0")
+    table.add_row("  the same in blocks that fit the cache", f"{blocked:,.0f}", f"{blocked / peer:.1f}")
     for activation in ("erf", "relu", "tanh", "gelu"):
         named = {**columns, "activation": np.full(n, activation)}
         prior.score_many({name: column[:10] for name, column in named.items()})
@@ -88,6 +96,49 @@ def main() -> None:
     print(f"prior(config): {1e3 * float(np.median(calls)):.3f} ms median of {len(calls)} calls")
     print(f"floor: one special function a node and layer, {1e9 * floor:.1f} ns each by NumPy: ", end="")
     print(f"{1 / (floor * len(cosines) * columns['depth'].mean()):,.0f} configurations/s on one core")
+    first, later = cold_starts()
+    print(f"import to first score: {first:.1f} s the first time on a machine (it compiles), then {later:.1f} s")
+    print(f"{options.many:,} configurations: {memory(options.many):.2f} GB beyond the columns that come and go")
+
+
+def cold_starts() -> tuple[float, float]:
+    """Seconds from import to the first score, without and with compiled code on disk."""
+    with tempfile.TemporaryDirectory() as cache:
+        first, *later = (float(_child(FIRST_SCORE, NUMBA_CACHE_DIR=cache)) for _ in range(4))
+    return first, min(later)
+
+
+def memory(rows: int) -> float:
+    """Peak memory in GB while ``rows`` configurations are scored, beyond that of the columns in and out."""
+    return float(_child(MEMORY.format(rows=rows))) / 1e9
+
+
+FIRST_SCORE = """
+import time
+start = time.perf_counter()
+from ntk_prior import Budget, NTKPrior, Task
+NTKPrior(Task.cifar10(10_000), Budget(1000))({"weight_variance": 1.5, "bias_variance": 0.1, "depth": 32})
+print(time.perf_counter() - start)
+"""
+
+MEMORY = """
+import resource
+import numpy as np
+from ntk_prior import Budget, NTKPrior, Task
+prior = NTKPrior(Task.cifar10(10_000), Budget(1000))
+columns = {{"weight_variance": np.linspace(0.5, 4, {rows}), "bias_variance": np.full({rows}, 0.1)}}
+columns["depth"] = np.full({rows}, 4)
+prior.score_many({{name: column[:10] for name, column in columns.items()}})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+table = prior.score_many(columns)
+spent = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(1024 * spent - sum(column.nbytes for column in table))
+"""
+
+
+def _child(code: str, **environment: str) -> str:
+    run = [sys.executable, "-c", code]
+    return subprocess.run(run, check=True, capture_output=True, text=True, env={**os.environ, **environment}).stdout
 
 
 if __name__ == "__main__":

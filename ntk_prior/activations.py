@@ -190,31 +190,28 @@ def arctan(y, x):  # type: ignore[no-untyped-def]
     return base + r * (low + z4 * (mid + z4 * end))
 
 
-ROW = 8 + 2 * N_EPS
+ROW = 8 + 2 * N_EPS + STENCIL
 """Size of the scratch row in which a dual at one q keeps what all of its correlations share."""
 
 
 @inner
 def _erf_at(q, row):  # type: ignore[no-untyped-def]
-    w = 1.0 + 2.0 * q
-    root = math.sqrt(1.0 + 4.0 * q)
-    cos_a, inverse_cos_a = root / w, w / root
-    row[0], row[1] = cos_a * cos_a, 2.0 * q / w
-    row[2], row[3] = 4.0 / math.pi / q, 4.0 / math.pi / root
-    row[4] = cos_a
-    return row[2] * 0.5 * arctan(2.0 * q, root), 4.0 / math.pi / w * inverse_cos_a
+    root, inverse_w, inverse_q = math.sqrt(1.0 + 4.0 * q), 1.0 / (1.0 + 2.0 * q), 4.0 / math.pi / q
+    cos_a, gain = root * inverse_w, 4.0 / math.pi / root
+    row[0], row[1], row[2], row[3], row[4] = cos_a, cos_a * cos_a, 2.0 * q * inverse_w, inverse_q, gain
+    return 0.5 * inverse_q * arctan(2.0 * q, root), gain
 
 
 @inner
 def _erf_gaps(row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
-    cos_a2, top, inverse_q, scale_d, cos_a = row[0], row[1], row[2], row[3], row[4]
+    cos_a, cos_a2, top, inverse_q, gain = row[0], row[1], row[2], row[3], row[4]
     for j in range(n):
         e = eps[j]
         gap2 = top * top * e * (2.0 - e)  # sin(A)^2 - sin(B)^2, the angles whose difference T needs
         cos_b = math.sqrt(cos_a2 + gap2)
         cosines = cos_a + cos_b
         d_t[j] = inverse_q * arctan(top * e, cosines)  # tan((A - B) / 2)
-        d_d[j] = scale_d * gap2 / (cos_b * cosines)
+        d_d[j] = gain * gap2 / (cos_b * cosines)
 
 
 @inner
@@ -264,12 +261,11 @@ def _lagrange(x, size, weights):  # type: ignore[no-untyped-def]
 def _tabulated_at(table, q, row):  # type: ignore[no-untyped-def]
     inside = min(q, Q_MAX)
     beyond = (q / inside) ** (table[0, GROWTH] - 1.0) if q > Q_MAX else 1.0
-    weights = np.empty(STENCIL)
+    weights = row[8 + 2 * N_EPS :]
     first = 1 + _lagrange(math.log1p(inside / Q_SCALE) / _H_Q, N_Q, weights)
     scale = (inside / (1.0 + inside)) ** table[0, BEND_POWER]
     t_1 = d_1 = deep = 0.0
-    for k in range(8, ROW):
-        row[k] = 0.0
+    row[8 : 8 + 2 * N_EPS] = 0.0
     for i in range(STENCIL):
         t_1 += weights[i] * table[first + i, SECOND]
         d_1 += weights[i] * table[first + i, GAIN]
@@ -285,7 +281,7 @@ def _tabulated_at(table, q, row):  # type: ignore[no-untyped-def]
 
 @inner
 def _tabulated_gaps(row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
-    weights = np.empty(STENCIL)
+    weights = row[8 + 2 * N_EPS :]
     start = row[0]
     for j in range(n):
         e = eps[j]
@@ -358,19 +354,19 @@ def differences(code, row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
 
 
 @entry
-def layer(code, slope, table, q, eps):  # type: ignore[no-untyped-def]
+def layer(code, slope, table, q, eps, work):  # type: ignore[no-untyped-def]
     """One application of a dual to a diagonal and one correlation.
 
     Args:
         code, slope, table: The fields of a ``Dual``.
         q: The diagonal K_aa > 0.
         eps: 1 - c, in [0, 2].
+        work: Scratch, shape (ROW + 3,).
 
     Returns:
         T(q, 1) / q, Tdot(q, 1), (T(q, 1) - T(q, c)) / q and Tdot(q, 1) - Tdot(q, c).
     """
-    row, node, d_t, d_d = np.empty(ROW), np.empty(1), np.empty(1), np.empty(1)
-    node[0] = eps
-    t_1, d_1 = diagonal(code, slope, table, q, row)
-    differences(code, row, node, 1, d_t, d_d)
-    return t_1, d_1, d_t[0], d_d[0]
+    t_1, d_1 = diagonal(code, slope, table, q, work)
+    work[ROW] = eps
+    differences(code, work, work[ROW:], 1, work[ROW + 1 :], work[ROW + 2 :])
+    return t_1, d_1, work[ROW + 1], work[ROW + 2]

@@ -1,7 +1,4 @@
-"""How loops over layers, nodes and configurations are compiled: once per machine, without the interpreter's lock.
-
-Fused multiply-adds are allowed; reassociation, which would undo the care about cancellation, is not.
-"""
+"""How loops over layers, nodes and configurations are compiled: once per machine, without the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -9,16 +6,25 @@ from typing import Any
 
 from numba import njit
 
+# Without numba's run time ("_nrt") nothing can be allocated, so callers pass scratch arrays; in return no thread counts
+# references, which would cost more than a whole configuration's layers.
 _OPTIONS: dict[str, Any] = {
     "cache": True,
     "nogil": True,
     "error_model": "numpy",
-    "fastmath": {"contract", "nsz"},
     "no_cfunc_wrapper": True,
+    "_nrt": False,
 }
+_EXACT = {"contract", "nsz"}
+"""Fused multiply-adds are allowed; reassociation, which would undo the care about cancellation, is not."""
+_SUMMING = {*_EXACT, "reassoc", "nnan"}
+"""Where many terms are added up and their order does not matter, sums become vector instructions."""
 
-entry = njit(**_OPTIONS)
+entry = njit(fastmath=_EXACT, **_OPTIONS)
+entry_summing = njit(fastmath=_SUMMING, **_OPTIONS)
 """For functions that Python calls."""
 
-inner = njit(**_OPTIONS, no_cpython_wrapper=True)
+_INNER: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True}
+inner = njit(fastmath=_EXACT, **_INNER)
+inner_summing = njit(fastmath=_SUMMING, **_INNER)
 """For functions that only compiled code calls: compiling the way in from Python would take as long as the function."""

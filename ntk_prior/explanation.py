@@ -42,7 +42,7 @@ def scan(architecture: Architecture, task: Task, budget: Budget, name: str, valu
     """Both sides as one numeric field of the architecture or the budget takes each of ``values``."""
     code, slope, table = dual(architecture.activation, architecture.slope)
     fields = {**plain_values(architecture, budget), "code": code, "slope": slope, name: values}
-    return sides_of_rows(encode(fields, task), table, task, view_name(architecture))
+    return sides_of_rows(encode(fields), table, task, view_name(architecture))
 
 
 def reason_for(

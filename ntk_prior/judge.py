@@ -16,14 +16,15 @@ from os import cpu_count
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from ntk_prior.activations import dual
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.compiled import entry, inner
-from ntk_prior.ntk import Layers, scratch
-from ntk_prior.spectrum import Scene, eigenvalues, scene, view_name
+from ntk_prior.compiled import entry_summing, inner, inner_summing
+from ntk_prior.ntk import Layers
+from ntk_prior.spectrum import Scene, eigenvalues, scene, view_name, workspace
 from ntk_prior.task import Task, ViewName
 
 Array = NDArray[np.float64]
@@ -78,76 +79,34 @@ class Sides(NamedTuple):
     log_kappa: Any
 
 
-def encode(values: Mapping[str, Any], task: Task) -> Array:
-    """Configurations as rows of numbers: the fields of ``ntk.Layers`` (without the table), then those of ``Run``.
+ROW = np.dtype(
+    [
+        (name, np.float64)
+        for name in (
+            *("weight_variance", "bias_variance", "depth", "code", "slope", "keep_rate", "residual_scale"),
+            *("kernel_size", "pooling", "layer_norm", "cnn", "steps", "learning_rate", "momentum", "batch_size"),
+            *("width", "adam", "standard", "cross_entropy"),
+        )
+    ]
+)
+"""One configuration in numbers: the fields of ``Architecture`` and ``Budget``, NaN for None, flags in place of names,
+and ``code`` for the activation (see ``activations.Dual``)."""
+
+
+def encode(values: Mapping[str, Any]) -> NDArray[np.void]:
+    """Configurations for compiled code.
 
     Args:
-        values: The fields of ``Architecture`` and ``Budget``, numbers or arrays of shape (n,), with NaN for None, the
-            flags ``layer_norm``, ``cnn``, ``adam``, ``standard`` and ``cross_entropy`` in place of the names, and
-            ``code`` for the activation.
-        task: The task.
+        values: The fields of ``ROW``, numbers or arrays of shape (n,).
 
     Returns:
-        Shape (n, fields); n is 1 where all values are numbers.
+        Array of ``ROW``, shape (n,); n is 1 where all values are numbers.
     """
-    v = values
-    width, pixels = v["width"], task.n_pixels or 1
-    wide = np.isfinite(width)
-    window = np.where(v["cnn"], v["kernel_size"] ** 2, 1)
-    standard = np.logical_and(v["standard"], wide)
-    fan_in = np.where(wide, width, 1.0) * window
-    first_fan = window * np.where(v["cnn"], task.n_features // pixels, task.n_features)
-    readout_fan = np.where(wide, width, 1.0) * np.where(np.logical_and(v["cnn"], v["pooling"] == 0), pixels, 1)
-    factor = rate_factor(v, task)
-    fluctuation = np.where(wide, np.expm1(np.minimum(WIDTH_GAIN * v["depth"] / width, 50.0)), 0.0)
-    columns = (
-        v["weight_variance"],
-        v["bias_variance"],
-        v["depth"],
-        v["code"],
-        v["slope"],
-        v["keep_rate"],
-        np.where(np.isfinite(v["residual_scale"]), v["residual_scale"] ** 2, -1.0),
-        v["layer_norm"],
-        (window - 1) / 12.0,
-        np.where(standard, first_fan / fan_in, 1.0),
-        np.where(standard, readout_fan / fan_in, 1.0),
-        np.where(standard, v["weight_variance"] / fan_in, v["bias_variance"]),
-        np.where(np.isfinite(v["learning_rate"]), v["learning_rate"], 0.0) * factor,
-        v["steps"] / (1.0 - v["momentum"]),
-        2.0 * (1.0 + v["momentum"]),
-        np.where(np.isfinite(v["batch_size"]), 1.0 / np.minimum(v["batch_size"], task.n_train), 0.0),
-        fluctuation,
-        WIDTH_NOISE * np.sqrt(np.minimum(task.n_train, np.where(wide, width, 1.0)) * fluctuation),
-        np.where(v["adam"], _adam_reach(v, task, factor, fan_in, first_fan, readout_fan), -1.0),
-    )
-    stacked = np.stack([np.asarray(column, dtype=np.float64) for column in np.broadcast_arrays(*columns)], axis=-1)
-    return stacked.reshape(-1, len(columns))
-
-
-def rate_factor(v: Mapping[str, Any], task: Task) -> Any:
-    """What a learning rate in the budget's convention is multiplied by to act on the summed loss's NTK.
-
-    The mean over samples divides by n_train; cross-entropy's curvature at initialisation is 1 / n_classes; and in the
-    standard parametrization a hidden weight counts fan-in / sigma_w^2 times as much as in the NTK one.
-    """
-    wide = np.isfinite(v["width"])
-    fan_in = np.where(wide, v["width"], 1.0) * np.where(v["cnn"], v["kernel_size"] ** 2, 1)
-    conversion = np.where(np.logical_and(v["standard"], wide), fan_in / v["weight_variance"], 1.0)
-    return conversion * np.where(v["cross_entropy"], 1.0 / task.n_classes, 1.0) / task.n_train
-
-
-def _adam_reach(v: Mapping[str, Any], task: Task, factor: Any, fan_in: Any, first_fan: Any, readout_fan: Any) -> Any:
-    """Adam moves no parameter by more than about eta a step, so P of them by at most eta t sqrt(P) together.
-
-    Without a rate or a width there is no such bound, and nothing is said.
-    """
-    width = v["width"]
-    parameters = width * (first_fan + fan_in * (v["depth"] - 1)) + readout_fan * task.n_classes
-    path = (v["learning_rate"] * v["steps"]) ** 2 * parameters
-    scale = factor * task.n_train * np.where(v["cross_entropy"], task.n_classes, 1)
-    energy = task.n_train * (1.0 - 1.0 / task.n_classes)
-    return np.nan_to_num(path * scale / energy, nan=1e300, posinf=1e300)
+    n = max(len(value) if isinstance(value, np.ndarray) else 1 for value in values.values())
+    rows = np.empty(n, ROW)
+    for name in ROW.fields or ():
+        rows[name] = values[name]
+    return rows
 
 
 def plain_values(architecture: Architecture, budget: Budget) -> dict[str, Any]:
@@ -181,7 +140,7 @@ def plain_values(architecture: Architecture, budget: Budget) -> dict[str, Any]:
 @lru_cache(maxsize=64)
 def stage_of(task: Task, view: ViewName) -> tuple[Scene, float]:
     """A task's view ready for compiled code, and the best R^2 on it."""
-    stage = scene(task.views[view], task.n_train, task.n_classes)
+    stage = scene(task, view)
     return stage, best_r2(stage)
 
 
@@ -192,21 +151,21 @@ def sides(architecture: Architecture, task: Task, budget: Budget) -> Sides:
 
 def _sides_of_one(architecture: Architecture, task: Task, budget: Budget) -> Array:
     code, slope, table = dual(architecture.activation, architecture.slope)
-    rows = encode({**plain_values(architecture, budget), "code": code, "slope": slope}, task)
+    rows = encode({**plain_values(architecture, budget), "code": code, "slope": slope})
     stage, best = stage_of(task, view_name(architecture))
     out = np.empty((5, 1))
-    judge_rows(rows, table, stage, best, out)
+    judge_rows(rows, table, stage, best, workspace(stage), out)
     return out
 
 
-def sides_of_rows(rows: Array, table: Array, task: Task, view: ViewName) -> Sides:
+def sides_of_rows(rows: NDArray[np.void], table: Array, task: Task, view: ViewName) -> Sides:
     """Both sides of many configurations that share an activation and a view, on all cores."""
     stage, best = stage_of(task, view)
     out = np.empty((5, len(rows)))
     spans = [slice(start, start + _CHUNK) for start in range(0, len(rows), _CHUNK)]
 
     def work(span: slice) -> None:
-        judge_rows(rows[span], table, stage, best, out[:, span])
+        judge_rows(rows[span], table, stage, best, workspace(stage), out[:, span])
 
     if len(spans) < 2:
         for span in spans:
@@ -217,20 +176,93 @@ def sides_of_rows(rows: Array, table: Array, task: Task, view: ViewName) -> Side
     return Sides(*out)
 
 
-@entry
-def judge_rows(rows, table, stage, best, out):  # type: ignore[no-untyped-def]
+@entry_summing
+def judge_rows(rows, table, stage, best, work, out):  # type: ignore[no-untyped-def]
     """``judge`` over rows made by ``encode``; fills ``out``, shape (5, n), with the fields of ``Sides``."""
-    nodes = scratch(stage.cosines.size)
-    lam, fit = np.empty(stage.counts.size), np.empty(stage.fit.shape[0])
     for i in range(rows.shape[0]):
-        r = rows[i]
-        net = Layers(r[0], r[1], int(r[2]), int(r[3]), r[4], table, r[5], r[6], r[7] > 0.0, r[8], r[9], r[10], r[11])
-        budget = Run(r[12], r[13], r[14], r[15], r[16], r[17], r[18])
-        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = judge(net, stage, budget, best, nodes, lam, fit)
+        row = rows[i]
+        net, budget = _layers(row, table, stage), _run(row, stage)
+        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = judge(net, stage, budget, best, work)
 
 
 @inner
-def judge(net, stage, budget, best, nodes, lam, fit):  # type: ignore[no-untyped-def]
+def _layers(row, table, stage):  # type: ignore[no-untyped-def]
+    """A row's network."""
+    window = row.kernel_size * row.kernel_size if row.cnn > 0.0 else 1.0
+    first = readout = 1.0
+    bias = row.bias_variance
+    if row.standard > 0.0 and row.width > 0.0:
+        fan_in = row.width * window
+        first, readout = _first_fan(row, stage) / fan_in, _readout_fan(row, stage) / fan_in
+        bias = row.weight_variance / fan_in
+    return Layers(
+        row.weight_variance,
+        row.bias_variance,
+        int(row.depth),
+        int(row.code),
+        row.slope,
+        table,
+        row.keep_rate,
+        row.residual_scale * row.residual_scale if row.residual_scale >= 0.0 else -1.0,
+        row.layer_norm > 0.0,
+        (window - 1.0) / 12.0,
+        first,
+        readout,
+        bias,
+    )
+
+
+@inner
+def _run(row, stage):  # type: ignore[no-untyped-def]
+    """A row's training.
+
+    A learning rate acts on the summed loss's NTK through a factor: the mean over samples divides by n_train;
+    cross-entropy's curvature at initialisation is 1 / n_classes; and in the standard parametrization a hidden weight
+    counts fan-in / sigma_w^2 times as much as in the NTK one. NaN (no width, no rate) fails every comparison below.
+    """
+    m, width = float(stage.n_train), row.width
+    curvature = 1.0 / stage.n_classes if row.cross_entropy > 0.0 else 1.0
+    window = row.kernel_size * row.kernel_size if row.cnn > 0.0 else 1.0
+    conversion = width * window / row.weight_variance if row.standard > 0.0 and width > 0.0 else 1.0
+    factor = conversion * curvature / m
+    slow = math.expm1(min(WIDTH_GAIN * row.depth / width, 50.0)) if width > 0.0 else 0.0
+    reach = -1.0
+    if row.adam > 0.0:
+        # Adam moves no parameter by more than about eta a step, so P of them by at most eta t sqrt(P) together. Without
+        # a rate or a width there is no such bound, and nothing is said.
+        reach = 1e300
+        if row.learning_rate > 0.0 and width > 0.0:
+            parameters = width * (_first_fan(row, stage) + width * window * (row.depth - 1.0))
+            parameters += _readout_fan(row, stage) * stage.n_classes
+            path = (row.learning_rate * row.steps) ** 2 * parameters
+            reach = min(path * conversion / (m * (1.0 - 1.0 / stage.n_classes)), 1e300)
+    return Run(
+        row.learning_rate * factor if row.learning_rate > 0.0 else 0.0,
+        row.steps / (1.0 - row.momentum),
+        2.0 * (1.0 + row.momentum),
+        1.0 / min(row.batch_size, m) if row.batch_size > 0.0 else 0.0,
+        slow,
+        WIDTH_NOISE * math.sqrt(min(m, width) * slow) if width > 0.0 else 0.0,
+        reach,
+    )
+
+
+@inner
+def _first_fan(row, stage):  # type: ignore[no-untyped-def]
+    """Inputs of a unit of the first layer."""
+    if row.cnn > 0.0:
+        return row.kernel_size * row.kernel_size * (stage.n_features // stage.n_pixels)
+    return float(stage.n_features)
+
+
+@inner
+def _readout_fan(row, stage):  # type: ignore[no-untyped-def]
+    """Inputs of an output unit."""
+    return row.width * stage.n_pixels if row.cnn > 0.0 and row.pooling == 0.0 else row.width
+
+
+@inner_summing
+def judge(net, stage, budget, best, work):  # type: ignore[no-untyped-def]
     """Both sides of one configuration.
 
     Args:
@@ -238,12 +270,13 @@ def judge(net, stage, budget, best, nodes, lam, fit):  # type: ignore[no-untyped
         stage: ``spectrum.Scene``.
         budget: ``Run``.
         best: R^2 that the best kernel reaches on this task, see ``best_r2``.
-        nodes, lam, fit: Scratch, see ``spectrum.eigenvalues``.
+        work: ``spectrum.Workspace``.
 
     Returns:
         The fields of ``Sides``.
     """
-    log_gap, log_max, log_own, _ = eigenvalues(net, stage, nodes, lam, fit)
+    log_gap, log_max, log_own, _ = eigenvalues(net, stage, work)
+    lam = work.lam
     m = stage.n_train
     adam = budget.reach >= 0.0
     # Sampling noise adds the curvature of single examples (Ma, Bassily and Belkin, arXiv 1712.06559).
@@ -259,27 +292,47 @@ def judge(net, stage, budget, best, nodes, lam, fit):  # type: ignore[no-untyped
     for i in range(lam.size):
         mean += stage.counts[i] * lam[i] / m
     time = math.exp(log_time)
-    learnt = total = degrees = 0.0
-    left = budget.reach
-    floor = 1.0 + budget.noise * time * mean
+    if adam:
+        learnt = _reached(stage, lam, log_gap, budget.reach)
+        # Adam's preconditioner is unknown: generalization is that of the fully trained kernel.
+        time, floor = 1.0, (budget.noise + 1e-6) * mean
+    else:
+        learnt, floor = 0.0, 1.0 + budget.noise * time * mean
+        pace = 2.0 * time / (1.0 + budget.slow)
+        for i in range(lam.size):
+            learnt += stage.energy[i] * (1.0 - _decay(min(pace * lam[i], 600.0)))
+    total = degrees = 0.0
     for i in range(lam.size):
-        energy = stage.energy[i]
-        x = time * lam[i]
-        if adam:
-            need = energy * math.exp(min(-log_gap - math.log(lam[i]), 600.0))
-            learnt += energy * min(1.0, left / need) if need > 0.0 else energy
-            left = max(left - need, 0.0)
-            # Adam's preconditioner is unknown: generalization is that of the fully trained kernel.
-            rest = 1.0 / (lam[i] + (budget.noise + 1e-6) * mean)
-        else:
-            learnt -= energy * math.expm1(-2.0 * min(x, 300.0) / (1.0 + budget.slow))
-            rest = 1.0 / (floor + x)
-        total += energy * rest * rest
+        rest = 1.0 / (floor + time * lam[i])
+        total += stage.energy[i] * rest * rest
         degrees += stage.counts[i] * rest / m
     r2 = 1.0 - total / max(degrees * degrees, 1e-300)
     generalization = min(max(r2 / best, 0.0), 1.0)
     trainability = math.sqrt(min(max(learnt, 0.0), 1.0)) * stability
     return trainability, generalization, stability, log_excess, log_max - log_gap - math.log(lam[stage.middle])
+
+
+@njit(inline="always")
+def _decay(y):  # type: ignore[no-untyped-def]
+    """exp(-y) to 1e-13 for y in [0, 600], by squaring exp(-y / 1024): libm's would keep loops from vectorising."""
+    t = y * (1.0 / 1024.0)
+    t2 = t * t
+    e = (1.0 - t) + t2 * ((1.0 / 2.0 - t / 6.0) + t2 * ((1.0 / 24.0 - t / 120.0) + t2 * (1.0 / 720.0 - t / 5040.0)))
+    for _ in range(10):
+        e *= e
+    return e
+
+
+@inner_summing
+def _reached(stage, lam, log_gap, reach):  # type: ignore[no-untyped-def]
+    """Share of the label energy that a path of limited length in parameter space fits, easiest modes first."""
+    learnt = 0.0
+    for i in range(lam.size):
+        energy = stage.energy[i]
+        need = energy * math.exp(min(-log_gap - math.log(lam[i]), 600.0))
+        learnt += energy * min(1.0, reach / need) if need > 0.0 else energy
+        reach = max(reach - need, 0.0)
+    return learnt
 
 
 def best_r2(stage: Scene) -> float:

@@ -10,9 +10,10 @@ import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+import numpy as np
 from scipy.optimize import brentq
 
-from ntk_prior.activations import dual, is_odd, layer
+from ntk_prior.activations import ROW, dual, is_odd, layer
 from ntk_prior.architecture import Architecture
 
 Phase = Literal["ordered", "critical", "chaotic"]
@@ -90,9 +91,10 @@ def mean_field(architecture: Architecture) -> MeanField:
 
 def _layer_map(architecture: Architecture) -> Callable[[float, float], _Map]:
     activation = dual(architecture.activation, architecture.slope)
+    work = np.empty(ROW + 3)
 
     def step(inner: float, eps: float) -> _Map:
-        t_1, gain, d_t, d_d = layer(*activation, inner, eps)
+        t_1, gain, d_t, d_d = layer(*activation, inner, eps, work)
         keep = architecture.keep_rate
         q_next = architecture.weight_variance * inner * t_1 / keep + architecture.bias_variance
         gap = architecture.weight_variance * inner * ((1 / keep - 1) * t_1 + d_t)

@@ -28,8 +28,11 @@ TAIL_TOLERANCE = 1e-9
 
 _LARGE, _SMALL = 1e200, 1e-200
 _RESCALE = 1e100
-_STEADY = 1e-15
-"""A diagonal that changes by less, relative to itself, is at its fixed point up to rounding."""
+_STEADY = 1e-12
+"""Relative accuracy at which the diagonal counts as constant."""
+
+_ROUNDING = 1e-30
+"""Square of a relative change that is rounding."""
 
 
 class Sources(NamedTuple):
@@ -142,8 +145,7 @@ class Scratch(NamedTuple):
     """The dual at the present q, see ``activations.diagonal``."""
 
 
-@entry
-def scratch(n):  # type: ignore[no-untyped-def]
+def scratch(n: int) -> Scratch:
     """Scratch for ``n`` nodes."""
     return Scratch(np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(ROW))
 
@@ -171,7 +173,8 @@ def propagate(net, cosines, group, spreads, variances, nodes):  # type: ignore[n
         gaps[j] = net.first * eps[j]
     # Every kernel is in units of exp(log_scale) q; ``log_beyond`` is what clamping took from q.
     p, unit, log_beyond, log_scale = (net.first * net.weight_variance + net.bias) / q, 1.0, 0.0, 0.0
-    drop = 1.0 / net.keep_rate - 1.0
+    kept = 1.0 / net.keep_rate
+    drop = kept - 1.0
     plain = net.branch < 0.0
     level = variances[0]
     if group > 1:
@@ -179,23 +182,24 @@ def propagate(net, cosines, group, spreads, variances, nodes):  # type: ignore[n
         after = _interpolated(net.spread_per_layer, spreads, variances)
         _average_positions(math.sqrt(after / level) if level > 0.0 else 0.0, group, eps, gaps)
         level = after
-    change = q_step = math.inf
+    moving, change, last_change = True, 1.0, 1.0
     w = weights = t_1 = d_1 = keep = add = through = 0.0
     q_next = q
     for step in range(1, depth + 1):
-        if change > _STEADY or not plain:
+        if moving:
             inner = 1.0 if net.layer_norm else q
             t_1, d_1 = diagonal(net.code, net.slope, net.table, inner, nodes.row)
             w = net.weight_variance * inner
-            weights = w * t_1 / net.keep_rate
+            weights = w * t_1 * kept
             fresh = weights + net.bias_variance
             # The new diagonal is the old one times ``keep`` plus the branch times ``add``; a plain layer is all branch.
             # The readout changes the number of units and is plain in a residual network too.
             direct = plain or step == depth
             q_next = fresh if direct else q + net.branch * fresh
-            keep, add = (0.0, 1.0 / q_next) if direct else (q / q_next, net.branch / q_next)
-            through = w * d_1 / net.keep_rate
-            change = abs(q_next - q) / q_next
+            inverse = 1.0 / q_next
+            keep, add = (0.0, inverse) if direct else (q * inverse, net.branch * inverse)
+            through = w * d_1 * kept
+            change = abs(q_next - q) * inverse
         differences(net.code, nodes.row, eps, n, d_t, d_d)
         own = unit if step < depth else unit * net.readout
         own_w, through_w, pulled, added = add * own * w, add * w, drop * d_1, w * drop * t_1
@@ -223,7 +227,10 @@ def propagate(net, cosines, group, spreads, variances, nodes):  # type: ignore[n
             _average_positions(math.sqrt(after / level) if level > 0.0 else 0.0, group, eps, gaps)
             level = after
         rest = depth - step
-        if plain and rest >= 3 and change <= max(TAIL_TOLERANCE * (1.0 - change / q_step), _STEADY):
+        left = change * last_change  # over last_change - change: how far q still is from its fixed point
+        last_change -= change
+        moving = not plain or left > max(_STEADY * last_change, _ROUNDING)
+        if plain and rest >= 3 and left <= max(TAIL_TOLERANCE * last_change, _ROUNDING):
             log_q = math.log(q) + log_beyond + log_scale
             a, scale, source, more = through / q, w / q, (weights + net.bias) / q, net.readout - 1.0
             if _settled(n, a, scale * d_1, scale, d_t, d_d, eps):
@@ -236,7 +243,7 @@ def propagate(net, cosines, group, spreads, variances, nodes):  # type: ignore[n
                 p += _linear_tail(rest, n, a, scale, kink, p, unit, source, more, d_d, eps, gaps)
                 p += more * unit * weights / q
                 return log_q, p, log_q + kink * rest * math.log(a), q
-        q_step = max(change, 1e-300)
+        last_change = change
     log_q = math.log(q) + log_beyond + log_scale
     return log_q, p, log_q, q
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ class NTKPrior:
             return None
 
     def _budget(self, own: dict[str, Any]) -> Budget:
-        return Budget(**{**asdict(self.budget), **own}) if own else self.budget
+        return replace(self.budget, **own) if own else self.budget
 
 
 def _known(mapped: Architecture | Configuration, names: tuple[str, ...]) -> dict[str, Any]:

@@ -9,13 +9,16 @@ import numpy as np
 
 from ntk_prior.activations import ACTIVATIONS, is_known
 from ntk_prior.architecture import Architecture
-from ntk_prior.compiled import entry, inner
+from ntk_prior.compiled import entry_summing, inner_summing
 from ntk_prior.meanfield import Phase, mean_field
-from ntk_prior.ntk import layers, propagate, scratch
-from ntk_prior.task import Task, View, ViewName
+from ntk_prior.ntk import Scratch, layers, propagate, scratch
+from ntk_prior.task import Task, ViewName
 
 _FLOOR = 1e-6
 """Smallest eigenvalue, in units of the mean gap, that the cubic fit may produce."""
+
+_SETTLED = 1e-5
+"""Relative change of a Rayleigh quotient, whose error is quadratic in that of its vector, at which it is final."""
 
 LARGEST = 700.0
 """Natural logarithms are clipped to this before they are exponentiated, so that reported numbers stay finite."""
@@ -38,11 +41,29 @@ class Scene(NamedTuple):
     energy: np.ndarray
     diagonals: np.ndarray
     uniform: np.ndarray
+    uniform_pairs: np.ndarray
+    """Products of ``uniform``'s entries, shape (size^2,); ``leading`` is flattened to (powers, size^2) like them."""
     leading: np.ndarray
     self_share: float
     middle: int
     n_train: int
     n_classes: int
+    n_features: int
+    n_pixels: int
+
+
+class Workspace(NamedTuple):
+    """Arrays that ``eigenvalues`` works in."""
+
+    nodes: Scratch
+    lam: np.ndarray
+    """Eigenvalue of each group, shape (groups,)."""
+    fit: np.ndarray
+    """Coefficients of the gaps as a polynomial in the cosine, shape (powers + 1,)."""
+    block: np.ndarray
+    """A matrix on the span of the leading vectors, shape (size^2,)."""
+    vectors: np.ndarray
+    """Two vectors in that span, shape (2, size)."""
 
 
 class Spectrum(NamedTuple):
@@ -87,8 +108,9 @@ def view_name(architecture: Architecture) -> ViewName:
     return "cnn_pooled" if architecture.pooling else "cnn"
 
 
-def scene(view: View, n_train: int, n_classes: int) -> Scene:
-    """Prepare a view for compiled code."""
+def scene(task: Task, name: ViewName) -> Scene:
+    """Prepare one of a task's views for compiled code."""
+    view = task.views[name]
     summary = view.sketch
     contiguous = np.ascontiguousarray
     return Scene(
@@ -106,11 +128,26 @@ def scene(view: View, n_train: int, n_classes: int) -> Scene:
         energy=contiguous(summary.energy),
         diagonals=contiguous(summary.diagonals),
         uniform=contiguous(summary.uniform),
-        leading=contiguous(summary.leading),
+        uniform_pairs=np.outer(summary.uniform, summary.uniform).ravel(),
+        leading=contiguous(summary.leading).reshape(len(summary.leading), -1),
         self_share=1.0 - float(view.within.sum()),
         middle=int(np.searchsorted(np.cumsum(summary.counts), summary.counts.sum() / 2)),
-        n_train=n_train,
-        n_classes=n_classes,
+        n_train=task.n_train,
+        n_classes=task.n_classes,
+        n_features=task.n_features,
+        n_pixels=task.n_pixels or 1,
+    )
+
+
+def workspace(stage: Scene) -> Workspace:
+    """Arrays for one thread."""
+    size = stage.uniform.size
+    return Workspace(
+        scratch(stage.cosines.size),
+        np.empty(stage.counts.size),
+        np.empty(stage.fit.shape[0]),
+        np.empty(size * size),
+        np.empty((2, size)),
     )
 
 
@@ -127,9 +164,10 @@ def spectrum(architecture: Architecture, task: Task) -> Spectrum:
     reason = why_outside(architecture, task)
     if reason:
         raise ValueError(reason)
-    stage = scene(task.views[view_name(architecture)], task.n_train, task.n_classes)
-    lam, fit = np.empty(stage.counts.size), np.empty(stage.fit.shape[0])
-    log_gap, log_max, _, signal = eigenvalues(layers(architecture), stage, scratch(stage.cosines.size), lam, fit)
+    stage = scene(task, view_name(architecture))
+    work = workspace(stage)
+    lam = work.lam
+    log_gap, log_max, _, signal = eigenvalues(layers(architecture), stage, work)
     log_bulk = log_gap + math.log(lam[stage.middle])
     return Spectrum(
         *mean_field(architecture),
@@ -162,21 +200,20 @@ def saturated(log: float) -> float:
     return math.exp(min(max(log, -LARGEST), LARGEST))
 
 
-@entry
-def eigenvalues(net, stage, nodes, lam, fit):  # type: ignore[no-untyped-def]
+@entry_summing
+def eigenvalues(net, stage, work):  # type: ignore[no-untyped-def]
     """Spectrum of the centred kernel, in units of exp(log_gap).
 
     Args:
         net: ``ntk.Layers``.
         stage: ``Scene``.
-        nodes: ``ntk.Scratch``.
-        lam: Out: the eigenvalue of each group, all > 0, shape (groups,).
-        fit: Scratch, the polynomial's coefficients, shape (powers + 1,).
+        work: ``Workspace``. Out: ``lam``, the eigenvalue of each group, all > 0.
 
     Returns:
         log_gap; the logarithms of lambda_max and of the kernel's diagonal; and (m / k) (Theta_in - Theta_out) in units
         of exp(log_gap), >= 0.
     """
+    nodes, lam, fit = work.nodes, work.lam, work.fit
     log_scale, diagonal, log_gap, _ = propagate(net, stage.cosines, stage.group, stage.spreads, stage.variances, nodes)
     gaps = nodes.gaps
     across = within = same = other = 0.0
@@ -198,51 +235,56 @@ def eigenvalues(net, stage, nodes, lam, fit):  # type: ignore[no-untyped-def]
     nugget *= stage.self_share
     mean_gap = max(across - within, _FLOOR * across) + 1e-300
     top = 0.0
+    lam[:] = nugget
+    for k in range(degree):
+        for i in range(lam.size):
+            lam[i] -= fit[k + 1] * stage.eigenvalues[k, i]
     for i in range(lam.size):
-        value = nugget
-        for k in range(degree):
-            value -= fit[k + 1] * stage.eigenvalues[k, i]
-        lam[i] = max(value, _FLOOR * mean_gap)
+        lam[i] = max(lam[i], _FLOOR * mean_gap)
         top = max(top, lam[i])
     for k in range(degree):
         shift -= fit[k + 1] * stage.diagonals[k]
     share = math.exp(log_gap - log_scale)
     m = stage.n_train
     own = diagonal - share * within
-    ritz = m * _ritz(diagonal - share * fit[0], share, fit, stage.uniform, stage.leading) + share * (nugget + shift)
+    ritz = m * _ritz(diagonal - share * fit[0], share, stage, work) + share * (nugget + shift)
     uniform = m * own - (m - 1) * share * mean_gap
     signal = max(other - same, 0.0) * m / stage.n_classes
     log_max = log_scale + math.log(max(ritz, uniform, share * top, 1e-300))
     return log_gap, log_max, log_scale + math.log(max(own, 1e-300)), signal
 
 
-@inner
-def _ritz(constant, share, fit, uniform, leading):  # type: ignore[no-untyped-def]
+@inner_summing
+def _ritz(constant, share, stage, work):  # type: ignore[no-untyped-def]
     """Largest Rayleigh quotient, per sample, of the kernel on the span of the uniform and the powers' leading vectors.
 
-    The kernel there is constant 1 1^T - share sum_k f_k M_k; twelve steps of the power method, from the uniform vector.
+    The kernel there is constant 1 1^T - share sum_k f_k M_k; at most twelve steps of the power method, from the uniform
+    vector.
     """
-    size = uniform.size
-    matrix, vector, image = np.empty((size, size)), np.empty(size), np.empty(size)
-    for a in range(size):
-        vector[a] = uniform[a] + 1e-3
-        for b in range(size):
-            value = constant * uniform[a] * uniform[b]
-            for k in range(leading.shape[0]):
-                value -= share * fit[k + 1] * leading[k, a, b]
-            matrix[a, b] = value
+    size = stage.uniform.size
+    matrix, vector, image = work.block, work.vectors[0], work.vectors[1]
+    for ab in range(size * size):
+        matrix[ab] = constant * stage.uniform_pairs[ab]
+    for k in range(stage.leading.shape[0]):
+        scale = share * work.fit[k + 1]
+        for ab in range(size * size):
+            matrix[ab] -= scale * stage.leading[k, ab]
     quotient = 0.0
+    for a in range(size):
+        vector[a] = stage.uniform[a] + 1e-3
     for _ in range(12):
+        image[:] = 0.0
+        for b in range(size):
+            for a in range(size):
+                image[a] += matrix[b * size + a] * vector[b]
         norm = overlap = length = 0.0
         for a in range(size):
-            total = 0.0
-            for b in range(size):
-                total += matrix[a, b] * vector[b]
-            image[a] = total
-            overlap += total * vector[a]
+            overlap += image[a] * vector[a]
             length += vector[a] * vector[a]
-            norm = max(norm, abs(total))
-        quotient = overlap / length if length > 0.0 else 0.0
+            norm = max(norm, abs(image[a]))
+        previous, quotient = quotient, overlap / length if length > 0.0 else 0.0
+        if abs(quotient - previous) <= _SETTLED * abs(quotient) or norm == 0.0:
+            break
         for a in range(size):
-            vector[a] = image[a] / norm if norm > 0.0 else 0.0
+            vector[a] = image[a] / norm
     return quotient

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,7 +124,7 @@ def _score_block(
     values = {**plain_values(architecture, spent), **numbers, "code": code}
     if architecture.activation != "leaky_relu":
         values["slope"] = slope
-    found = sides_of_rows(encode(values, task), table, task, view_name(architecture))
+    found = sides_of_rows(encode(values), table, task, view_name(architecture))
     trainability[rows], generalization[rows] = found.trainability, found.generalization
     codes[rows] = verdict_codes(found)
 
@@ -136,7 +136,7 @@ def _specification(row: Mapping[str, Any], budget: Budget) -> tuple[Architecture
     }
     architecture = Architecture(**{name: given[name] for name in ARCHITECTURE_FIELDS if name in given})
     own = {name: given[name] for name in BUDGET_FIELDS if name in given}
-    return architecture, Budget(**{**asdict(budget), **own}) if own else budget
+    return architecture, replace(budget, **own) if own else budget
 
 
 def _extremes(numbers: Mapping[str, Array]) -> list[int]:

@@ -242,7 +242,7 @@ class _Course:
 
         if len(x) <= EVALUATED_TOGETHER:
             return apply(x)
-        return jax.lax.map(lambda one: apply(one[None])[0], x, batch_size=EVALUATED_TOGETHER)
+        return jnp.asarray(jax.lax.map(lambda one: apply(one[None])[0], x, batch_size=EVALUATED_TOGETHER))
 
 
 def _finite(value: float) -> float:
