@@ -59,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--many", type=int, default=10_000_000, help="rows of the memory measurement")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=15)
     options = parser.parse_args()
     n, rng, task = options.rows, np.random.default_rng(0), Task.cifar10(10_000)
     prior = NTKPrior(task, Budget(1000, width=512))

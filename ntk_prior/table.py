@@ -80,7 +80,7 @@ def score_columns(columns: Mapping[str, Any], task: Task, budget: Budget) -> Fea
         TypeError: If an entry has the wrong type.
         ValueError: If the columns differ in length, or an entry lies outside its range.
     """
-    lengths = {np.atleast_1d(np.asarray(column, dtype=object)).shape for column in columns.values()}
+    lengths = {_shape(column) for column in columns.values()}
     if len(lengths) != 1 or len(next(iter(lengths))) != 1:
         raise ValueError(f"columns: expected one-dimensional columns of one length, received shapes {sorted(lengths)}")
     n = next(iter(lengths))[0]
@@ -149,6 +149,11 @@ def _extremes(numbers: Mapping[str, Array]) -> list[int]:
             rows += [int(row) for row in np.flatnonzero(column != np.round(column))[:1] if np.isfinite(column[row])]
         rows += [int(row) for row in np.flatnonzero(np.isinf(column))[:1]]
     return rows
+
+
+def _shape(column: Any) -> tuple[int, ...]:
+    array = column if hasattr(column, "shape") else np.asarray(column, dtype=object)
+    return tuple(array.shape) or (1,)
 
 
 def _as_numbers(name: str, column: Any, budget: Budget) -> Array:
