@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from sqlalchemy import create_engine, make_url, text
+
+# numba's cache notices a change of the file that a function is in, not of those whose functions it calls.
+REPOSITORY = Path(__file__).parents[1]
+SOURCES = b"".join(path.read_bytes() for path in sorted((REPOSITORY / "ntk_prior").glob("*.py")))
+CACHE = REPOSITORY / ".pytest_cache" / "numba" / hashlib.sha256(SOURCES).hexdigest()[:16]
+os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE))
 
 # No deadline: the first example of a test may compile. Derandomised: a run says the same twice.
 settings.register_profile("ntk_prior", deadline=None, derandomize=True, print_blob=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
 
-from ntk_prior_cli.console import errors
+from ntk_prior_cli.console import INTERRUPTED, errors
 from ntk_prior_cli.preview import preview
 from ntk_prior_cli.score import score
 from ntk_prior_cli.tune import tune
@@ -33,6 +34,13 @@ def main() -> None:
     """
     try:
         app()
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            # An interrupted XLA compilation or computation can crash the interpreter while it is taken down.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+        raise
     except (ValueError, TypeError, ImportError, OSError) as error:
         errors.print(f"ntk-prior: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)

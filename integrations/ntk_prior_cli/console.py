@@ -9,6 +9,9 @@ from rich.console import Console
 
 from ntk_prior import Task
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
 output = Console(soft_wrap=True)
 errors = Console(stderr=True)
 
