@@ -1,0 +1,54 @@
+"""The README's code runs as it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.fixture
+def launched() -> list[tuple[float, float, int]]:
+    return []
+
+
+@pytest.fixture
+def namespace(launched: list[tuple[float, float, int]]) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 90)
+
+    def train_and_evaluate(*configuration: Any) -> float:
+        launched.append(configuration)
+        return float(-abs(configuration[0] - 1.7))
+
+    return {
+        "x_train": rng.normal(size=(3, 20))[labels] + rng.normal(size=(90, 20)),
+        "y_train": labels,
+        "train_and_evaluate": train_and_evaluate,
+    }
+
+
+def test_the_snippets_run_and_print_a_verdict(
+    namespace: dict[str, Any], launched: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    for snippet in SNIPPETS:
+        exec(snippet, namespace)
+    assert len(launched) == len(namespace["study"].trials) == 100
+    assert all(trial.user_attrs["ntk_prior"]["verdict"] for trial in namespace["study"].trials)
+    printed = capsys.readouterr().out
+    assert str(namespace["found"].verdict) in printed
+    assert namespace["found"].reason in printed
+
+
+def test_every_script_that_the_readme_names_exists() -> None:
+    named = re.findall(r"(?:benchmarks|examples|docs)/\w+\.\w+", README)
+    assert named
+    assert all((Path(__file__).parents[1] / name).exists() for name in named)
