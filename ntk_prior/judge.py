@@ -336,7 +336,7 @@ def _reached(stage, lam, log_gap, reach):  # type: ignore[no-untyped-def]
 
 
 def best_r2(stage: Scene) -> float:
-    """R^2 that the best ridge regression with a kernel cubic in the cosine reaches, by the same estimate."""
+    """R^2 that the best ridge regression with a polynomial kernel reaches, by the same estimate."""
     powers = np.maximum(stage.eigenvalues, 0.0)
     mixes = np.array(
         [[1, 0, 0, 0, 0], [2, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 2, 1, 0, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 0.0]]

@@ -26,7 +26,7 @@ class Sketch(NamedTuple):
     """Spectrum of the data for kernels polynomial in the cosine, and where the labels lie in it.
 
     Attributes:
-        eigenvalues: Those of the centred powers k = 1, 2, 3, averaged over groups of the sorted index, shape
+        eigenvalues: Those of the centred ``POWERS``, averaged over groups of the sorted index, shape
             (powers, groups).
         counts: Eigenvalues in each group, shape (groups,), summing to the number of samples.
         energy: Share of the centred labels' energy in each group, shape (groups,), summing to 1.

@@ -15,7 +15,7 @@ from ntk_prior.ntk import Scratch, layers, propagate, scratch
 from ntk_prior.task import Task, ViewName
 
 _FLOOR = 1e-6
-"""Smallest eigenvalue, in units of the mean gap, that the cubic fit may produce."""
+"""Smallest eigenvalue, in units of the mean gap, that the polynomial fit may produce."""
 
 _SETTLED = 1e-5
 """Relative change of a Rayleigh quotient, whose error is quadratic in that of its vector, at which it is final."""
