@@ -23,7 +23,7 @@ from ntk_prior.activations import dual
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
 from ntk_prior.compiled import entry_summing, inner, inner_summing
-from ntk_prior.ntk import Layers
+from ntk_prior.ntk import Layers, propagate
 from ntk_prior.spectrum import Scene, eigenvalues, scene, view_name, workspace
 from ntk_prior.task import Task, ViewName
 
@@ -178,11 +178,17 @@ def sides_of_rows(rows: NDArray[np.void], table: Array, task: Task, view: ViewNa
 
 @entry_summing
 def judge_rows(rows, table, stage, best, work, out):  # type: ignore[no-untyped-def]
-    """``judge`` over rows made by ``encode``; fills ``out``, shape (5, n), with the fields of ``Sides``."""
+    """From rows made by ``encode`` to both sides; fills ``out``, shape (5, n), with the fields of ``Sides``."""
     for i in range(rows.shape[0]):
         row = rows[i]
-        net, budget = _layers(row, table, stage), _run(row, stage)
-        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = judge(net, stage, budget, best, work)
+        net, run = _layers(row, table, stage), _run(row, stage)
+        log_scale, diagonal, log_gap, _ = propagate(
+            net, stage.cosines, stage.group, stage.spreads, stage.variances, work.nodes
+        )
+        log_max, log_own, _ = eigenvalues(log_scale, diagonal, log_gap, stage, work)
+        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = _judge(
+            log_gap, log_max, log_own, work.lam, run, stage, best
+        )
 
 
 @inner
@@ -262,21 +268,19 @@ def _readout_fan(row, stage):  # type: ignore[no-untyped-def]
 
 
 @inner_summing
-def judge(net, stage, budget, best, work):  # type: ignore[no-untyped-def]
+def _judge(log_gap, log_max, log_own, lam, budget, stage, best):  # type: ignore[no-untyped-def]
     """Both sides of one configuration.
 
     Args:
-        net: ``ntk.Layers``.
-        stage: ``spectrum.Scene``.
+        log_gap, log_max, log_own: Logarithms of the eigenvalues' unit, of lambda_max and of the kernel's diagonal.
+        lam: The eigenvalue of each group, shape (groups,).
         budget: ``Run``.
+        stage: ``Scene``.
         best: R^2 that the best kernel reaches on this task, see ``best_r2``.
-        work: ``spectrum.Workspace``.
 
     Returns:
         The fields of ``Sides``.
     """
-    log_gap, log_max, log_own, _ = eigenvalues(net, stage, work)
-    lam = work.lam
     m = stage.n_train
     adam = budget.reach >= 0.0
     # Sampling noise adds the curvature of single examples (Ma, Bassily and Belkin, arXiv 1712.06559).

@@ -167,7 +167,10 @@ def spectrum(architecture: Architecture, task: Task) -> Spectrum:
     stage = scene(task, view_name(architecture))
     work = workspace(stage)
     lam = work.lam
-    log_gap, log_max, _, signal = eigenvalues(layers(architecture), stage, work)
+    log_scale, diagonal, log_gap, _ = propagate(
+        layers(architecture), stage.cosines, stage.group, stage.spreads, stage.variances, work.nodes
+    )
+    log_max, _, signal = eigenvalues(log_scale, diagonal, log_gap, stage, work)
     log_bulk = log_gap + math.log(lam[stage.middle])
     return Spectrum(
         *mean_field(architecture),
@@ -201,21 +204,20 @@ def saturated(log: float) -> float:
 
 
 @entry_summing
-def eigenvalues(net, stage, work):  # type: ignore[no-untyped-def]
+def eigenvalues(log_scale, diagonal, log_gap, stage, work):  # type: ignore[no-untyped-def]
     """Spectrum of the centred kernel, in units of exp(log_gap).
 
     Args:
-        net: ``ntk.Layers``.
+        log_scale, diagonal, log_gap: As ``ntk.propagate`` returned them.
         stage: ``Scene``.
-        work: ``Workspace``. Out: ``lam``, the eigenvalue of each group, all > 0.
+        work: ``Workspace``; its ``nodes`` as ``propagate`` left them. Out: ``lam``, the eigenvalue of each group, all
+            > 0.
 
     Returns:
-        log_gap; the logarithms of lambda_max and of the kernel's diagonal; and (m / k) (Theta_in - Theta_out) in units
-        of exp(log_gap), >= 0.
+        The logarithms of lambda_max and of the kernel's diagonal; and (m / k) (Theta_in - Theta_out) in units of
+        exp(log_gap), >= 0.
     """
-    nodes, lam, fit = work.nodes, work.lam, work.fit
-    log_scale, diagonal, log_gap, _ = propagate(net, stage.cosines, stage.group, stage.spreads, stage.variances, nodes)
-    gaps = nodes.gaps
+    gaps, lam, fit = work.nodes.gaps, work.lam, work.fit
     across = within = same = other = 0.0
     for j in range(gaps.size):
         across += stage.across[j] * gaps[j]
@@ -251,7 +253,7 @@ def eigenvalues(net, stage, work):  # type: ignore[no-untyped-def]
     uniform = m * own - (m - 1) * share * mean_gap
     signal = max(other - same, 0.0) * m / stage.n_classes
     log_max = log_scale + math.log(max(ritz, uniform, share * top, 1e-300))
-    return log_gap, log_max, log_scale + math.log(max(own, 1e-300)), signal
+    return log_max, log_scale + math.log(max(own, 1e-300)), signal
 
 
 @inner_summing
