@@ -1,9 +1,10 @@
 """Small summaries of data: quadrature nodes of a distribution of cosines, and the spectra of Hadamard powers.
 
-A kernel that is a polynomial in the cosine, Theta_ab = sum_k f_k c_ab^k off the diagonal, has on centred data the
-eigenvalues Theta_aa - sum_k f_k + sum_{k>0} f_k F_k up to the non-commutativity of the powers, where F_k are the
-sorted eigenvalues of the centred Hadamard powers c^{o k} (kernel random matrices: El Karoui 2010). So a few short lists
-of eigenvalues stand in for the data at every depth.
+A kernel that is a polynomial in the cosine, Theta_ab = sum_k f_k c_ab^k off the diagonal, has on centred data about
+the eigenvalues Theta_aa - sum_k f_k + sum_{k>0} f_k F_k (kernel random matrices: El Karoui 2010), where F_k are the
+Rayleigh quotients of the centred Hadamard powers c^{o k} along the eigenvectors of one typical kernel: first-order
+perturbation theory around it, since the powers do not commute. (Their own sorted eigenvalues would add the largest of
+one to the largest of the other.) So a few short lists of numbers stand in for the data at every depth.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ POWERS = (1, 2, 3, 4, 5)
 GROUPS = 32
 """Eigenvalues are kept as this many averages over ranges of the sorted index, short ranges first."""
 
+_TYPICAL = 0.3
+"""Each power counts this much of the one before in the kernel whose eigenvectors are used; networks that are worth
+training fall off about as fast."""
+
 _SPENT = 1e-12
 
 
@@ -26,9 +31,9 @@ class Sketch(NamedTuple):
     """Spectrum of the data for kernels polynomial in the cosine, and where the labels lie in it.
 
     Attributes:
-        eigenvalues: Those of the centred ``POWERS``, averaged over groups of the sorted index, shape
-            (powers, groups).
-        counts: Eigenvalues in each group, shape (groups,), summing to the number of samples.
+        eigenvalues: Rayleigh quotients of the centred ``POWERS`` along the typical kernel's eigenvectors, leading
+            first, averaged over groups, shape (powers, groups).
+        counts: Eigenvectors in each group, shape (groups,), summing to the number of samples.
         energy: Share of the centred labels' energy in each group, shape (groups,), summing to 1.
         diagonals: Mean diagonal of each power, shape (powers,).
         uniform: Coordinates of the uniform unit vector in the span of the powers' leading eigenvectors (not centred)
@@ -112,8 +117,11 @@ def sketch(powers: Array, labels: NDArray[np.int64], groups: int = GROUPS) -> Sk
         labels: Class indices, shape (s,).
         groups: Groups to keep at the most.
     """
-    spectra = np.array([np.linalg.eigvalsh(_centred(power))[::-1] for power in powers])
-    counts, means, energy = _grouped(spectra, _label_energy(np.mean(powers, axis=0), labels), groups)
+    centred = [_centred(power) for power in powers]
+    typical = sum(_TYPICAL**k * power for k, power in enumerate(centred))
+    vectors = np.linalg.eigh(typical)[1][:, ::-1]
+    spectra = np.array([np.sum(vectors * (power @ vectors), axis=0) for power in centred])
+    counts, means, energy = _grouped(spectra, _label_energy(vectors, labels), groups)
     diagonals = np.array([np.mean(np.diagonal(power)) for power in powers])
     return Sketch(means, counts, energy, diagonals, *_leading_block(powers))
 
@@ -160,24 +168,24 @@ def _centred(matrix: Array) -> Array:
     return np.asarray(centred - centred.mean(axis=1, keepdims=True))
 
 
-def _label_energy(kernel: Array, labels: NDArray[np.int64]) -> Array:
-    """Share of the centred one-hot labels' energy along each eigenvector of the centred kernel, leading first."""
+def _label_energy(vectors: Array, labels: NDArray[np.int64]) -> Array:
+    """Share of the centred one-hot labels' energy along each column of ``vectors``."""
     one_hot = (labels[:, None] == np.unique(labels)).astype(float)
     one_hot -= one_hot.mean(axis=0)
-    vectors = np.linalg.eigh(_centred(kernel))[1][:, ::-1]
     energy = np.sum((vectors.T @ one_hot) ** 2, axis=1)
     total = energy.sum()
     return np.asarray(energy / total) if total > 0 else np.full(len(labels), 1.0 / len(labels))
 
 
 def _rescaled(eigenvalues: Array, n: int) -> Array:
-    """Gram eigenvalues (descending, trace = size x mean diagonal) carried from ``size`` samples to ``n``.
+    """Gram eigenvalues (leading first, trace = size x mean diagonal) carried from ``size`` samples to ``n``.
 
     Sample eigenvalues are those of the population times the number of samples, plus the trace of the modes beyond
     the sample, which acts as a ridge; that tail follows the power law of the last resolved modes.
     """
     size = len(eigenvalues)
-    ridge = max(float(eigenvalues[-2]), 0.0)
+    # The last one is the uniform vector's, which centring removes.
+    ridge = max(float(np.mean(eigenvalues[-1 - max(size // 50, 1) : -1])), 0.0)
     population = np.maximum(eigenvalues - ridge, 0.0) / size
     if n < size:
         index = np.arange(n)

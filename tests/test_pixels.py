@@ -17,8 +17,9 @@ Array = NDArray[np.float64]
 
 SIDE = 8
 SCALE = 16
-TOLERANCE = 0.25 if "NTK_PRIOR_DATA" in os.environ else 0.35
-"""Two photographs hold few objects, nearly flat skies among them, and are harder to summarise than CIFAR-10."""
+TOLERANCE, POOLED_TOLERANCE = (0.25, 0.25) if "NTK_PRIOR_DATA" in os.environ else (0.35, 0.6)
+"""Two photographs hold few objects, nearly flat skies among them, and are harder to summarise than CIFAR-10, above all
+for what is left of small eigenvalues after pooling."""
 BIAS_VARIANCE = 0.18
 
 
@@ -86,16 +87,12 @@ def scene() -> tuple[Array, Task]:
 def test_the_summary_reproduces_the_explicit_kernel_of_correlated_pixels(
     scene: tuple[Array, Task], weight_variance: float, depth: int
 ) -> None:
-    """Within the tolerance, but for pooled bulks: those also carry patterns of energy, which the summary drops."""
     x, task = scene
     for pooling, theta in zip((False, True), explicit_ntk(x, weight_variance, BIAS_VARIANCE, depth), strict=True):
         exact = np.linalg.eigvalsh(theta)
         found = spectrum(Architecture(weight_variance, BIAS_VARIANCE, depth, kind="cnn", pooling=pooling), task)
         assert found.lambda_max == pytest.approx(exact[-1], rel=TOLERANCE)
-        if pooling:
-            assert 0.25 < found.lambda_bulk / np.median(exact) < 1.5
-        else:
-            assert found.lambda_bulk == pytest.approx(np.median(exact), rel=TOLERANCE)
+        assert found.lambda_bulk == pytest.approx(np.median(exact), rel=POOLED_TOLERANCE if pooling else TOLERANCE)
 
 
 def test_the_summary_is_exact_where_all_pixels_are_equally_alike() -> None:

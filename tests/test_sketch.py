@@ -25,9 +25,9 @@ def with_spectrum(eigenvalues: Array, rng: np.random.Generator) -> Array:
 
 
 def test_the_spectrum_that_was_chosen_comes_back_centred_and_sorted() -> None:
-    rng = np.random.default_rng(0)
     chosen = np.geomspace(20.0, 0.01, SIZE - 1)
-    powers = np.stack([with_spectrum(chosen / k, rng) + 0.3 for k in POWERS])  # + 0.3: the mean that centring removes
+    matrix = with_spectrum(chosen, np.random.default_rng(0))
+    powers = np.stack([matrix / k + 0.3 for k in POWERS])  # + 0.3: the mean that centring removes
     found = sketch(powers, LABELS, groups=10_000)
     assert found.counts.sum() == SIZE
     for row, k in zip(found.eigenvalues, POWERS, strict=True):
@@ -36,9 +36,19 @@ def test_the_spectrum_that_was_chosen_comes_back_centred_and_sorted() -> None:
     assert found.diagonals == pytest.approx([np.mean(np.diagonal(power)) for power in powers])
 
 
+def test_powers_that_do_not_commute_add_up_to_the_spectrum_of_their_sum() -> None:
+    rng = np.random.default_rng(0)
+    powers = np.stack([with_spectrum(np.geomspace(20.0 / k**2, 0.01, SIZE - 1), rng) for k in POWERS])
+    found = sketch(powers, LABELS, groups=10_000)
+    for falloff, error in ((0.3, 1e-9), (0.2, 0.1), (0.4, 0.1)):
+        mixture = falloff ** np.arange(len(POWERS))
+        exact = np.linalg.eigvalsh(np.tensordot(mixture, powers, 1))[::-1]
+        assert mixture @ found.eigenvalues[:, :-1] == pytest.approx(exact[:-1], rel=error)
+
+
 def test_groups_keep_the_trace_and_the_leading_eigenvalues() -> None:
     chosen = np.geomspace(20.0, 0.01, SIZE - 1)
-    powers = np.stack([with_spectrum(chosen, np.random.default_rng(k)) for k in POWERS])
+    powers = np.stack([with_spectrum(chosen, np.random.default_rng(0)) for k in POWERS])
     found = sketch(powers, LABELS, groups=12)
     assert len(found.counts) <= 12
     assert found.eigenvalues @ found.counts == pytest.approx([chosen.sum()] * len(POWERS))
