@@ -17,11 +17,10 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import special
 
-from ntk_prior.compiled import entry, inner
+from ntk_prior.compiled import entry, inlined, inner
 from ntk_prior.quadrature import (
     BEND,
     BEND_POWER,
@@ -172,7 +171,7 @@ _TAN_PI_8 = math.sqrt(2.0) - 1.0
 _TAN_3PI_8 = math.sqrt(2.0) + 1.0
 
 
-@njit(inline="always")
+@inlined
 def arctan(y, x):  # type: ignore[no-untyped-def]
     """arctan(y / x) for x, y >= 0, branch-free with one division (libm's would keep the loops from vectorising)."""
     high, middle = y > _TAN_3PI_8 * x, y > _TAN_PI_8 * x
@@ -192,6 +191,10 @@ def arctan(y, x):  # type: ignore[no-untyped-def]
 
 ROW = 8 + 2 * N_EPS + STENCIL
 """Size of the scratch row in which a dual at one q keeps what all of its correlations share."""
+
+
+LAYER_WORK = ROW + 3
+"""Size of the scratch of ``layer``."""
 
 
 @inner
@@ -361,7 +364,7 @@ def layer(code, slope, table, q, eps, work):  # type: ignore[no-untyped-def]
         code, slope, table: The fields of a ``Dual``.
         q: The diagonal K_aa > 0.
         eps: 1 - c, in [0, 2].
-        work: Scratch, shape (ROW + 3,).
+        work: Scratch, shape (LAYER_WORK,).
 
     Returns:
         T(q, 1) / q, Tdot(q, 1), (T(q, 1) - T(q, c)) / q and Tdot(q, 1) - Tdot(q, c).

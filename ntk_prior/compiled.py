@@ -25,6 +25,9 @@ entry_summing = njit(fastmath=_SUMMING, **_OPTIONS)
 """For functions that Python calls."""
 
 _INNER: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True}
+inlined = njit(inline="always")
+"""For formulas inside a loop over nodes or groups, which then becomes vector instructions."""
+
 inner = njit(fastmath=_EXACT, **_INNER)
 inner_summing = njit(fastmath=_SUMMING, **_INNER)
 """For functions that only compiled code calls: compiling the way in from Python would take as long as the function."""

@@ -16,13 +16,12 @@ from os import cpu_count
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ntk_prior.activations import dual
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.compiled import entry_summing, inner, inner_summing
+from ntk_prior.compiled import entry_summing, inlined, inner, inner_summing
 from ntk_prior.ntk import Layers, propagate
 from ntk_prior.spectrum import Scene, eigenvalues, scene, view_name, workspace
 from ntk_prior.task import Task, ViewName
@@ -79,7 +78,7 @@ class Sides(NamedTuple):
     log_kappa: Any
 
 
-ROW = np.dtype(
+CONFIGURATION = np.dtype(
     [
         (name, np.float64)
         for name in (
@@ -97,14 +96,14 @@ def encode(values: Mapping[str, Any]) -> NDArray[np.void]:
     """Configurations for compiled code.
 
     Args:
-        values: The fields of ``ROW``, numbers or arrays of shape (n,).
+        values: The fields of ``CONFIGURATION``, numbers or arrays of shape (n,).
 
     Returns:
-        Array of ``ROW``, shape (n,); n is 1 where all values are numbers.
+        Array of ``CONFIGURATION``, shape (n,); n is 1 where all values are numbers.
     """
     n = max(len(value) if isinstance(value, np.ndarray) else 1 for value in values.values())
-    rows = np.empty(n, ROW)
-    for name in ROW.fields or ():
+    rows = np.empty(n, CONFIGURATION)
+    for name in CONFIGURATION.fields or ():
         rows[name] = values[name]
     return rows
 
@@ -194,7 +193,7 @@ def judge_rows(rows, table, stage, best, work, out):  # type: ignore[no-untyped-
 @inner
 def _layers(row, table, stage):  # type: ignore[no-untyped-def]
     """A row's network."""
-    window = row.kernel_size * row.kernel_size if row.cnn > 0.0 else 1.0
+    window = _window(row)
     first = readout = 1.0
     bias = row.bias_variance
     if row.standard > 0.0 and row.width > 0.0:
@@ -228,7 +227,7 @@ def _run(row, stage):  # type: ignore[no-untyped-def]
     """
     m, width = float(stage.n_train), row.width
     curvature = 1.0 / stage.n_classes if row.cross_entropy > 0.0 else 1.0
-    window = row.kernel_size * row.kernel_size if row.cnn > 0.0 else 1.0
+    window = _window(row)
     conversion = width * window / row.weight_variance if row.standard > 0.0 and width > 0.0 else 1.0
     factor = conversion * curvature / m
     slow = math.expm1(min(WIDTH_GAIN * row.depth / width, 50.0)) if width > 0.0 else 0.0
@@ -254,11 +253,15 @@ def _run(row, stage):  # type: ignore[no-untyped-def]
 
 
 @inner
+def _window(row):  # type: ignore[no-untyped-def]
+    """Pixels that a unit sees of the layer before."""
+    return row.kernel_size * row.kernel_size if row.cnn > 0.0 else 1.0
+
+
+@inner
 def _first_fan(row, stage):  # type: ignore[no-untyped-def]
     """Inputs of a unit of the first layer."""
-    if row.cnn > 0.0:
-        return row.kernel_size * row.kernel_size * (stage.n_features // stage.n_pixels)
-    return float(stage.n_features)
+    return _window(row) * (stage.n_features // stage.n_pixels if row.cnn > 0.0 else stage.n_features)
 
 
 @inner
@@ -316,7 +319,7 @@ def _judge(log_gap, log_max, log_own, lam, budget, stage, best):  # type: ignore
     return trainability, generalization, stability, log_excess, log_max - log_gap - math.log(lam[stage.middle])
 
 
-@njit(inline="always")
+@inlined
 def _decay(y):  # type: ignore[no-untyped-def]
     """exp(-y) to 1e-13 for y in [0, 600], by squaring exp(-y / 1024): libm's would keep loops from vectorising."""
     t = y * (1.0 / 1024.0)

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from ntk_prior.activations import ROW, dual, is_odd, layer
+from ntk_prior.activations import LAYER_WORK, dual, is_odd, layer
 from ntk_prior.architecture import Architecture
 
 Phase = Literal["ordered", "critical", "chaotic"]
@@ -91,7 +91,7 @@ def mean_field(architecture: Architecture) -> MeanField:
 
 def _layer_map(architecture: Architecture) -> Callable[[float, float], _Map]:
     activation = dual(architecture.activation, architecture.slope)
-    work = np.empty(ROW + 3)
+    work = np.empty(LAYER_WORK)
 
     def step(inner: float, eps: float) -> _Map:
         t_1, gain, d_t, d_d = layer(*activation, inner, eps, work)

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ntk_prior.activations import ROW, dual, is_odd, layer
+from ntk_prior.activations import LAYER_WORK, dual, is_odd, layer
 
 LOG_Q, LOG_EPS = st.floats(-9, 3), st.floats(-12, 0.29)
 
 
 def evaluated(activation: object, q: float, eps: float, slope: float = 0.0) -> tuple[float, float, float, float]:
     """T(q, 1), Tdot(q, 1), and what they exceed T(q, c), Tdot(q, c) by."""
-    second, gain, d_t, d_d = layer(*dual(activation, slope), q, eps, np.empty(ROW + 3))
+    second, gain, d_t, d_d = layer(*dual(activation, slope), q, eps, np.empty(LAYER_WORK))
     return second * q, gain, d_t * q, d_d
 
 
@@ -123,10 +123,10 @@ def test_a_callable_is_its_own_dual() -> None:
 @pytest.mark.parametrize("x64", ["0", "1"])
 def test_jax_callables_are_tabulated_in_float64_whatever_the_global_setting(x64: str) -> None:
     code = (
-        "import jax, numpy as np; from ntk_prior.activations import ROW, dual, layer\n"
+        "import jax, numpy as np; from ntk_prior.activations import LAYER_WORK, dual, layer\n"
         "before = jax.config.jax_enable_x64\n"
         "def gap(f):\n"
-        "    return layer(*dual(f), 2.0, 1e-5, np.empty(ROW + 3))[2:]\n"
+        "    return layer(*dual(f), 2.0, 1e-5, np.empty(LAYER_WORK))[2:]\n"
         "np.testing.assert_allclose(gap(jax.numpy.tanh), gap('tanh'), rtol=1e-5)\n"
         "assert jax.config.jax_enable_x64 == before"
     )

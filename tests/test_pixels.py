@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 SIDE = 8
 SCALE = 16
-TOLERANCE, POOLED_TOLERANCE = (0.25, 0.25) if "NTK_PRIOR_DATA" in os.environ else (0.35, 0.6)
+TOLERANCE, POOLED_BULK = (0.25, (0.75, 1.25)) if "NTK_PRIOR_DATA" in os.environ else (0.35, (0.4, 1.5))
 """Two photographs hold few objects, nearly flat skies among them, and are harder to summarise than CIFAR-10, above all
 for what is left of small eigenvalues after pooling."""
 BIAS_VARIANCE = 0.18
@@ -92,7 +92,10 @@ def test_the_summary_reproduces_the_explicit_kernel_of_correlated_pixels(
         exact = np.linalg.eigvalsh(theta)
         found = spectrum(Architecture(weight_variance, BIAS_VARIANCE, depth, kind="cnn", pooling=pooling), task)
         assert found.lambda_max == pytest.approx(exact[-1], rel=TOLERANCE)
-        assert found.lambda_bulk == pytest.approx(np.median(exact), rel=POOLED_TOLERANCE if pooling else TOLERANCE)
+        if pooling:
+            assert POOLED_BULK[0] < found.lambda_bulk / np.median(exact) < POOLED_BULK[1]
+        else:
+            assert found.lambda_bulk == pytest.approx(np.median(exact), rel=TOLERANCE)
 
 
 def test_the_summary_is_exact_where_all_pixels_are_equally_alike() -> None:
