@@ -7,7 +7,7 @@ far as finished trials bear it out (``trust``), and a share of trials, the audit
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from itertools import islice
@@ -106,6 +106,20 @@ class Choice(NamedTuple, Generic[T]):
     refused: int
 
 
+class Evidence(NamedTuple):
+    """What one finished trial says about the prior.
+
+    Attributes:
+        score: The prior's score.
+        plain: Whether the trial bypassed the prior.
+        losses: One for each objective; lower is better, infinity for a trial that failed.
+    """
+
+    score: float
+    plain: bool
+    losses: tuple[float, ...]
+
+
 class Record(NamedTuple):
     """What is kept with a trial.
 
@@ -130,6 +144,16 @@ class Record(NamedTuple):
         """The record of one judgement."""
         reason = str(judgement.reason)[:_LONGEST_REASON]
         return cls(score_of(judgement), str(judgement.verdict), reason, drawn, gated, refused)
+
+    def as_evidence(self, losses: tuple[float, ...]) -> Evidence | None:
+        """What the finished trial says about the prior; None where nothing: it was silent, or the user chose.
+
+        Args:
+            losses: One for each objective; lower is better, infinity for a trial that failed.
+        """
+        if self.score is None or self.drawn is Drawn.ENQUEUED:
+            return None
+        return Evidence(self.score, self.drawn is Drawn.PLAIN, losses)
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON-serialisable values, never NaN."""
@@ -237,6 +261,7 @@ class Screen:
         uniform: Iterable[Draw[T]],
         *,
         bypass: bool = False,
+        on_refused: Callable[[Draw[T], Judgement], object] = lambda draw, judgement: None,
     ) -> Choice[T]:
         """Draw until the prior does not refuse, at most ``max_draws`` times; then take the best-scored draw.
 
@@ -247,6 +272,7 @@ class Screen:
                 end before or one repeats the one before.
             uniform: Uniform draws over the same space, made as they are asked for.
             bypass: Take the first proposal, see ``bypasses``.
+            on_refused: Called with each draw that is refused, before the next one is made.
 
         Raises:
             ValueError: If there is no proposal at all.
@@ -261,6 +287,7 @@ class Screen:
             if score is None or score >= self.threshold:
                 return Choice(draw.origin, judgement, drawn, refused)
             refused += 1
+            on_refused(draw, judgement)
             if best is None or score > best[0]:
                 best = score, draw, judgement
         if best is None:
@@ -286,8 +313,18 @@ class Screen:
         )
 
 
+EVIDENCE_WINDOW = 400
+"""Finished trials that count as evidence; the latest ones."""
+
 PATIENCE = 10.0
 """Evidence weaker than a p-value of 1 / PATIENCE leaves trust whole: the first few trials of a study say little."""
+
+
+def trust_in_view_of(evidence: Sequence[Evidence], threshold: float) -> float:
+    """How far a prior is still believed, see ``trust``: it would have held back what scores below ``threshold``."""
+    recent = evidence[-EVIDENCE_WINDOW:]
+    held_back = [one.plain and one.score < threshold for one in recent]
+    return trust(held_back, [one.losses for one in recent]) if any(held_back) else 1.0
 
 
 def trust(held_back: ArrayLike, losses: ArrayLike) -> float:

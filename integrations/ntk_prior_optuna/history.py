@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from optuna import Study
@@ -16,19 +16,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from ntk_prior.screening import Drawn, Record, trust
+from ntk_prior.screening import EVIDENCE_WINDOW, Evidence, Record, trust_in_view_of
 
 ATTRIBUTE = "ntk_prior"
 """Name of the user attribute with the record, and of the constraint."""
-
-EVIDENCE_WINDOW = 400
-"""Finished trials that count as evidence; the latest ones."""
-
-
-class _Evidence(NamedTuple):
-    score: float
-    plain: bool
-    losses: tuple[float, ...]
 
 
 class History:
@@ -43,7 +34,7 @@ class History:
         self._distributions: dict[str, BaseDistribution | None] = {}
         self._branches: dict[frozenset[tuple[str, str]], frozenset[str]] = {}
         self._only_branch: frozenset[str] | None = None
-        self._evidence: tuple[_Evidence, ...] = ()
+        self._evidence: tuple[Evidence, ...] = ()
         self.space: Mapping[str, BaseDistribution] = {}
         """Parameters that had the same distribution wherever they were used."""
 
@@ -57,9 +48,7 @@ class History:
 
     def trust(self, threshold: float) -> float:
         """How far the prior is still believed, see ``ntk_prior.screening.trust``."""
-        evidence = self._evidence
-        held_back = [one.plain and one.score < threshold for one in evidence]
-        return trust(held_back, [one.losses for one in evidence]) if any(held_back) else 1.0
+        return trust_in_view_of(self._evidence, threshold)
 
     def update(self, trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> None:
         """Read the trials that have finished since the last update. ``trials`` are all, by number."""
@@ -77,7 +66,7 @@ class History:
             self._seen.discard(self._first_open)
             self._first_open += 1
         self._read_spaces(fresh)
-        new = [evidence for trial in fresh if (evidence := _evidence(trial, directions))]
+        new = [evidence for trial in fresh if (evidence := _evidence(trial, directions)) is not None]
         self._evidence = (*self._evidence, *new)[-EVIDENCE_WINDOW:]
 
     def _read_spaces(self, fresh: Sequence[FrozenTrial]) -> None:
@@ -100,11 +89,11 @@ class History:
         self.space = {name: dist for name, dist in distributions.items() if dist is not None}
 
 
-def _evidence(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> _Evidence | None:
+def _evidence(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> Evidence | None:
     record = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
-    if record is None or record.score is None or record.drawn is Drawn.ENQUEUED or _was_refused(trial, record):
+    if record is None or _was_refused(trial, record):
         return None
-    return _Evidence(record.score, record.drawn is Drawn.PLAIN, _losses(trial, directions))
+    return record.as_evidence(_losses(trial, directions))
 
 
 def _was_refused(trial: FrozenTrial, record: Record) -> bool:
