@@ -1,0 +1,91 @@
+"""What the prior said, in each trial's results, and the refused proposals in a file beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.search import Searcher
+
+from ntk_prior import max_learning_rate
+from ntk_prior.screening import Judgement, score_of
+from ntk_prior_ray.search import NTKPriorSearch
+from ntk_prior_ray.searchers import unwrapped
+
+COLUMN = "ntk_prior"
+"""The results' entry with what the prior said."""
+
+REJECTIONS = "ntk_rejections.jsonl"
+"""The file of refused proposals in an experiment's folder, one JSON object a line."""
+
+
+class NTKPriorCallback(Callback):
+    """Adds score, verdict, kappa, phase and largest stable learning rate to every result of a trial.
+
+    They become the columns ``ntk_prior/...`` of ``ResultGrid.get_dataframe()`` and, where they are numbers, curves in
+    TensorBoard. ``ntk_prior/drawn`` says how the configuration came about: ``plain`` trials bypassed the prior.
+    Refused proposals are appended to ``ntk_rejections.jsonl`` in the experiment's folder.
+
+    Args:
+        search: The ``NTKPriorSearch``, or what is around it.
+
+    Raises:
+        TypeError: If there is no ``NTKPriorSearch`` in it.
+    """
+
+    def __init__(self, search: Searcher) -> None:
+        inside = [one for one in unwrapped(search) if isinstance(one, NTKPriorSearch)]
+        if not inside:
+            raise TypeError(f"search: expected an NTKPriorSearch or a limiter around one, received {search!r}")
+        self._search = inside[0]
+        self._columns: dict[str, dict[str, Any]] = {}
+
+    def on_trial_result(
+        self, iteration: int, trials: Sequence[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Add the columns to the result, in place."""
+        if trial.trial_id not in self._columns:
+            self._columns[trial.trial_id] = columns(
+                self._search.judge(trial.config), self._search.drawn(trial.trial_id)
+            )
+        result[COLUMN] = dict(self._columns[trial.trial_id])
+
+    def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
+        """Forget the trial."""
+        self._columns.pop(trial.trial_id, None)
+
+    def on_step_end(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
+        """Append the proposals refused meanwhile to their file."""
+        if trials:
+            self._write(Path(trials[0].local_experiment_path))
+
+    def on_experiment_end(self, trials: Sequence[Any], **info: Any) -> None:
+        """Append the last ones."""
+        self.on_step_end(0, trials)
+
+    def _write(self, folder: Path) -> None:
+        refusals = self._search.pop_refusals()
+        if not refusals:
+            return
+        with (folder / REJECTIONS).open("a", encoding="utf-8") as file:
+            for refusal in refusals:
+                reason = self._search.judge(refusal.config).reason
+                file.write(json.dumps({**refusal._asdict(), "reason": reason}, default=str) + "\n")
+
+
+def columns(judgement: Judgement, drawn: str | None) -> dict[str, Any]:
+    """What the prior says of a configuration, as flat values."""
+    found: dict[str, Any] = {
+        "score": score_of(judgement),
+        "verdict": str(judgement.verdict),
+        "drawn": drawn and str(drawn),
+    }
+    spectrum = getattr(judgement, "spectrum", None)
+    if spectrum is not None:
+        feasibility: Any = judgement
+        rate = max_learning_rate(feasibility.architecture, feasibility.task, feasibility.budget)
+        found.update(kappa=float(spectrum.kappa), phase=str(spectrum.phase), max_learning_rate=rate)
+    return found

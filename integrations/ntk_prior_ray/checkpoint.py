@@ -1,0 +1,62 @@
+"""Files of a search algorithm's state, those that a Tuner writes included.
+
+They are pickles, as all of Ray Tune's: read only files that you would run.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+
+_MAGIC = b"ntk-prior-search/1\n"
+
+
+def write(path: Path, state: dict[str, Any], searcher: Searcher) -> None:
+    """Write our state, and that of the wrapped search algorithm, to one file."""
+    inside = _inside(path)
+    searcher.save(str(inside))
+    content = {"state": state, "searcher": inside.read_bytes()}
+    inside.unlink()
+    path.write_bytes(_MAGIC + pickle.dumps(content))
+
+
+def read(path: Path, searcher: Searcher, name: str) -> dict[str, Any]:
+    """Restore the wrapped search algorithm and return our state.
+
+    Args:
+        path: A file that ``write`` wrote, or the ``searcher-state-*.pkl`` of an experiment's folder.
+        searcher: The wrapped search algorithm.
+        name: The class under which a Tuner files our state.
+
+    Raises:
+        ValueError: If there is no such state in or beside the file.
+    """
+    content = path.read_bytes()
+    if not content.startswith(_MAGIC):
+        state = _beside(path, name)
+        searcher.restore(str(path))
+        return state
+    saved = pickle.loads(content.removeprefix(_MAGIC))
+    inside = _inside(path)
+    inside.write_bytes(saved["searcher"])
+    searcher.restore(str(inside))
+    inside.unlink()
+    return dict(saved["state"])
+
+
+def _beside(path: Path, name: str) -> dict[str, Any]:
+    """Our state in an experiment's folder: a Tuner files apart what is around the innermost search algorithm."""
+    files = sorted(path.parent.glob("search_gen_state-*.json"))
+    saved = pickle.loads(files[-1].read_bytes()) if files else {}
+    if f"name:{name}" not in saved:
+        raise ValueError(
+            f"{path}: expected a file saved by {name}, or the searcher state of an experiment that used it"
+        )
+    return dict(saved[f"name:{name}"])
+
+
+def _inside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.inside")

@@ -1,0 +1,127 @@
+"""What has been launched, refused and learnt so far: all that decisions depend on, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ntk_prior.screening import EVIDENCE_WINDOW, Drawn, Evidence, Record, trust_in_view_of
+
+REFUSALS_KEPT = 10_000
+"""Refused proposals kept until they are read, the latest ones."""
+
+
+class Refusal(NamedTuple):
+    """A proposal that was not launched.
+
+    Attributes:
+        number: How many trials had been launched before.
+        trial_id: The trial for which another configuration was found.
+        config: The proposal.
+        score: The prior's score.
+        verdict: Its verdict.
+    """
+
+    number: int
+    trial_id: str
+    config: dict[str, Any]
+    score: float
+    verdict: str
+
+
+class Live(NamedTuple):
+    """A trial that was launched and has not ended.
+
+    Attributes:
+        record: What the prior said of it, and how it came about.
+        inner_id: The wrapped search algorithm's id of it; None if that did not propose the configuration.
+        point: The values drawn by their flat names, where there is no ``inner_id``.
+        losses: The latest ones reported.
+    """
+
+    record: Record
+    inner_id: str | None
+    point: dict[str, Any] | None
+    losses: tuple[float, ...] | None = None
+
+
+@dataclass
+class Ledger:
+    """The state of one experiment's decisions.
+
+    Attributes:
+        number: Trials launched.
+        taught: Refused proposals handed back.
+        points: Configurations that the user asked for and that have not been proposed yet, by flat names.
+        live: Trials that run, by their ids.
+        evidence: Finished trials, the latest ones.
+        refusals: Refused proposals that have not been read yet.
+    """
+
+    number: int = 0
+    taught: int = 0
+    points: list[dict[str, Any]] = field(default_factory=list)
+    live: dict[str, Live] = field(default_factory=dict)
+    evidence: list[Evidence] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def trust(self, threshold: float) -> float:
+        """How far the prior is still believed, see ``ntk_prior.screening.trust``."""
+        return trust_in_view_of(self.evidence, threshold)
+
+    def inner_id(self, trial_id: str) -> str | None:
+        """The wrapped search algorithm's id of a running trial, if it proposed that."""
+        live = self.live.get(trial_id)
+        return None if live is None else live.inner_id
+
+    def launch(self, trial_id: str, live: Live) -> None:
+        """Note a trial that is launched."""
+        self.live[trial_id] = live
+        self.number += 1
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Note a proposal that is refused."""
+        self.refusals.append(refusal)
+        del self.refusals[:-REFUSALS_KEPT]
+
+    def weigh(self, record: Record, losses: tuple[float, ...]) -> None:
+        """Note a finished trial as evidence."""
+        evidence = record.as_evidence(losses)
+        if evidence is not None:
+            self.evidence.append(evidence)
+            del self.evidence[:-EVIDENCE_WINDOW]
+
+    def takes_point(self, flat: dict[str, Any]) -> bool:
+        """Whether a proposal is one that the user asked for, which is then no longer awaited."""
+        for point in self.points:
+            if all(name in flat and flat[name] == value for name, value in point.items()):
+                self.points.remove(point)
+                return True
+        return False
+
+    def to_state(self) -> dict[str, Any]:
+        """A copy in plain values."""
+        return {
+            "number": self.number,
+            "taught": self.taught,
+            "points": list(self.points),
+            "live": {name: {**one._asdict(), "record": one.record.to_json()} for name, one in self.live.items()},
+            "evidence": [tuple(one) for one in self.evidence],
+            "refusals": [tuple(one) for one in self.refusals],
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Ledger:
+        """The inverse of ``to_state``."""
+        return cls(
+            number=state["number"],
+            taught=state["taught"],
+            points=list(state["points"]),
+            live={name: Live(**{**one, "record": _record(one["record"])}) for name, one in state["live"].items()},
+            evidence=[Evidence(*one) for one in state["evidence"]],
+            refusals=[Refusal(*one) for one in state["refusals"]],
+        )
+
+
+def _record(values: dict[str, Any]) -> Record:
+    return Record(**{**values, "drawn": Drawn(values["drawn"])})

@@ -1,0 +1,59 @@
+"""What is tuned: names of metrics, their directions, and the losses in a result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+MODES = ("min", "max")
+
+
+def require_objective(metric: Any, mode: Any) -> None:
+    """Check the metric and mode of an experiment; None stands for what is not known yet.
+
+    Raises:
+        TypeError: If they are neither strings nor lists of strings of one length.
+        ValueError: If a mode is neither ``"min"`` nor ``"max"``.
+    """
+    for name, value in (("metric", metric), ("mode", mode)):
+        if value is not None and not all(isinstance(one, str) for one in _listed(value)):
+            raise TypeError(f"{name}: expected a string or a list of strings, received {value!r}")
+    for one in _listed(mode):
+        if one not in MODES:
+            raise ValueError(f"mode: expected one of {', '.join(MODES)}, received {one!r}")
+    if metric is None or mode is None:
+        return
+    if isinstance(metric, str) != isinstance(mode, str) or len(_listed(metric)) != len(_listed(mode)):
+        raise TypeError(f"metric and mode: expected one mode for each metric, received {metric!r} and {mode!r}")
+
+
+def measured(result: Mapping[str, Any] | None, metric: Any) -> dict[str, float] | None:
+    """The metrics in a flat result as floats; None if one is missing or not a number."""
+    values = {}
+    for name in _listed(metric):
+        try:
+            values[name] = float((result or {})[name])
+        except (KeyError, TypeError, ValueError):
+            return None
+        if math.isnan(values[name]):
+            return None
+    return values
+
+
+def losses(values: Mapping[str, float], mode: Any) -> tuple[float, ...]:
+    """The metrics' values, turned so that lower is better."""
+    return tuple(
+        -value if direction == "max" else value for value, direction in zip(values.values(), _listed(mode), strict=True)
+    )
+
+
+def worst(metric: Any) -> tuple[float, ...]:
+    """The losses of a trial that failed."""
+    return (math.inf,) * len(_listed(metric))
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,0 +1,400 @@
+"""The search algorithm: any other one's proposals, but for those that the prior refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import count, islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from ray.tune.search import Searcher
+
+from ntk_prior import DEFAULT_THRESHOLD
+from ntk_prior.architecture import require_choice
+from ntk_prior.screening import (
+    DEFAULT_EPSILON,
+    DEFAULT_MAX_DRAWS,
+    Choice,
+    Draw,
+    Drawn,
+    Judgement,
+    Prior,
+    Record,
+    Screen,
+    judge,
+    score_of,
+)
+from ntk_prior_ray.checkpoint import read, write
+from ntk_prior_ray.composition import Composition
+from ntk_prior_ray.ledger import Ledger, Live, Refusal
+from ntk_prior_ray.notices import PATIENCE, Notices, exhaustion
+from ntk_prior_ray.objective import losses, measured, require_objective, worst
+from ntk_prior_ray.searchers import Inner, UniformSearch, require_searcher, unwrapped
+from ntk_prior_ray.space import Config, Space, flattened
+
+OnExhausted = Literal["propose", "finish", "error"]
+
+REFUSALS_TAUGHT = 200
+"""Refused proposals from which a wrapped search algorithm may learn; the study would grow slow with many more."""
+
+SEARCHED_BEFORE_GIVING_UP = 1_000
+"""Uniform draws judged before a space counts as infeasible and the experiment ends."""
+
+
+class _Proposal(NamedTuple):
+    """What the Tuner would get, and the wrapped search algorithm's id of it if it is its own."""
+
+    config: Config
+    inner_id: str | None
+
+
+class NTKPriorSearch(Searcher):
+    """Wraps a search algorithm so that configurations the prior refuses are proposed again before they are launched.
+
+    Where the prior refuses a proposal it is handed back to the wrapped search algorithm, which proposes another one;
+    after half of ``max_draws`` the draws are uniform over the space, by Ray Tune's own samplers; if all are refused,
+    ``on_exhausted`` says what happens. Configurations that the prior is silent about (``outside_theory``, parameters
+    missing) are never refused, nor are ``points_to_evaluate``. Limiters and repeaters go around it:
+    ``ConcurrencyLimiter(NTKPriorSearch(...), 4)``, ``Repeater(NTKPriorSearch(...), 3)``.
+
+    What a wrong prior can cost is bounded exactly as for ``ntk_prior_optuna.NTKPriorSampler``: a share ``epsilon`` of
+    the trials is the wrapped search algorithm's own first proposal whatever the prior says, and the others are screened
+    with probability ``trust``, ten times the one-sided p-value (Mann-Whitney, see ``ntk_prior.screening.trust``) with
+    which the last 400 finished trials speak against the prior. Trials that fail, or whose metric is not a number, rank
+    last.
+
+    Refused proposals leave no open trial in the wrapped search algorithm. The first 200 of them teach an Optuna study
+    what is infeasible (pruned, with a graded constraint from Optuna 5 on); later ones become failed trials, which
+    Optuna's samplers ignore. Results of configurations that it did not propose reach it as ``add_evaluated_point``,
+    where it knows that.
+
+    The Tuner hides ``tune.sample_from`` and values that are no numbers, strings or booleans from every search
+    algorithm. Give the space to ``NTKPriorSearch(space=...)`` if the prior is to see them.
+
+    Args:
+        prior: Maps a configuration to its feasibility: an ``ntk_prior.NTKPrior``.
+        searcher: The search algorithm that proposes; None for independent uniform draws.
+        space: Search space with Ray Tune's domains, in place of the Tuner's ``param_space``; its constants become part
+            of each configuration. A search algorithm with a space of its own keeps that, and uses this one for the
+            uniform draws.
+        metric: Name of the objective in the results, or several; None for the Tuner's or the search algorithm's.
+        mode: ``"min"`` or ``"max"``, one for each metric.
+        threshold: Proposals that score lower are refused.
+        epsilon: Share of trials that bypass the prior.
+        max_draws: Proposals judged for one trial at most; of the wrapped search algorithm's, half as many.
+        seed: Seed of the coins and of the uniform draws; None for a random one.
+        on_exhausted: When every draw for a trial was refused: ``"propose"`` the best-scored one, or, after a thousand
+            more uniform draws that are refused too, ``"finish"`` the experiment or raise an ``"error"``.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If a value lies outside its range, or metrics contradict one another.
+    """
+
+    def __init__(
+        self,
+        prior: Prior,
+        searcher: Searcher | None = None,
+        *,
+        space: Mapping[str, Any] | None = None,
+        metric: str | list[str] | None = None,
+        mode: str | list[str] | None = None,
+        threshold: float = DEFAULT_THRESHOLD,
+        epsilon: float = DEFAULT_EPSILON,
+        max_draws: int = DEFAULT_MAX_DRAWS,
+        seed: int | None = None,
+        on_exhausted: OnExhausted = "propose",
+    ) -> None:
+        if not callable(prior):
+            raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {prior!r}")
+        coins = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        self.screen = Screen(threshold, epsilon, max_draws, coins)
+        self._on_exhausted = require_choice("on_exhausted", on_exhausted, get_args(OnExhausted))
+        self._prior = prior
+        # Ray looks for the search algorithms inside by this very name.
+        self.searcher = UniformSearch(self.screen.seed) if searcher is None else require_searcher(searcher)
+        self._inner = Inner(self.searcher)
+        super().__init__()
+        self._agree(metric, mode)
+        self._composition = Composition(space)
+        self._space_passed_on = False
+        self._ledger = Ledger(points=self._inner.points())
+        self._notices = Notices()
+
+    @property
+    def metric(self) -> Any:
+        """Name of the objective, or several; the wrapped search algorithm's if none was given."""
+        return self._metric or _first(one.metric for one in unwrapped(self.searcher))
+
+    @property
+    def mode(self) -> Any:
+        """``"min"`` or ``"max"``, one for each metric."""
+        return self._mode or _first(one.mode for one in unwrapped(self.searcher))
+
+    @property
+    def trust(self) -> float:
+        """How far the prior is still believed, see ``ntk_prior.screening.trust``."""
+        return self._ledger.trust(self.screen.threshold)
+
+    def set_search_properties(self, metric: Any, mode: Any, config: Config, **spec: Any) -> bool:
+        """Take what the Tuner knows: the objective, and the search space unless there is one.
+
+        Raises:
+            TypeError: If metric or mode has the wrong type.
+            ValueError: If they contradict the search algorithm's, or the space contains ``tune.grid_search``.
+        """
+        self._agree(metric, mode)
+        given = Space(config)
+        if self._composition.own is not None:
+            self._composition.surround(given)
+            self._pass_on_space()
+            return given.is_constant
+        taken = self.searcher.set_search_properties(metric, mode, config, **spec)
+        self._composition.surround(given, draws=taken)
+        self._probe()
+        return taken
+
+    def suggest(self, trial_id: str) -> Any:
+        """Propose until the prior does not refuse.
+
+        Returns:
+            The configuration; None to be asked again later; ``Searcher.FINISHED`` if there will be no other one.
+
+        Raises:
+            RuntimeError: If the space or the objective is missing, or ``on_exhausted`` is ``"error"`` and no feasible
+                configuration was found.
+        """
+        self._require_ready()
+        first = self._inner.suggest(trial_id)
+        if first == Searcher.FINISHED or (first is None and (self._ledger.live or not self._composition.draws)):
+            return first
+        # While nothing runs, nothing will ever change what a search algorithm waits for.
+        choice = self._uniform_choice() if first is None else self._choice(trial_id, first)
+        if choice is not None and choice.drawn is Drawn.BEST_OF_REFUSED:
+            choice = self._exhausted(choice)
+        return Searcher.FINISHED if choice is None else self._launch(trial_id, choice)
+
+    def on_trial_result(self, trial_id: str, result: Config) -> None:
+        """Pass on a result of a running trial."""
+        live = self._ledger.live.get(trial_id)
+        values = measured(result, self.metric)
+        if live is None or values is None:
+            return
+        self._ledger.live[trial_id] = live._replace(losses=losses(values, self.mode))
+        if live.inner_id is not None:
+            self.searcher.on_trial_result(live.inner_id, {**result, **values})
+
+    def on_trial_complete(self, trial_id: str, result: Config | None = None, error: bool = False) -> None:
+        """Weigh the finished trial as evidence about the prior, and pass it on."""
+        live = self._ledger.live.pop(trial_id, None)
+        if live is None:
+            return
+        values = None if error else measured(result, self.metric)
+        # Schedulers end a paused trial without a result.
+        lost = worst(self.metric) if error or result else live.losses
+        lost = lost if values is None else losses(values, self.mode)
+        if lost is not None:
+            self._ledger.weigh(live.record, lost)
+        if live.inner_id is None:
+            if values is not None and len(values) == 1:
+                self._teach(live.point or {}, *values.values())
+        elif error:
+            self.searcher.on_trial_complete(live.inner_id, error=True)
+        elif values is None:
+            self._inner.close(live.inner_id)
+        else:
+            self.searcher.on_trial_complete(live.inner_id, result={**(result or {}), **values})
+
+    def add_evaluated_point(
+        self,
+        parameters: Config,
+        value: float,
+        error: bool = False,
+        pruned: bool = False,
+        intermediate_values: list[float] | None = None,
+    ) -> None:
+        """Take a trial that was launched elsewhere, as evidence about the prior and for the wrapped search algorithm.
+
+        Args:
+            parameters: Its whole configuration.
+            value: Its metric.
+            error: Whether it failed.
+            pruned: Whether it was stopped early.
+            intermediate_values: Its metric at earlier steps.
+        """
+        self._require_ready()
+        values = None if error or pruned else measured({self.metric: value}, self.metric)
+        record = Record.of(self.judge(parameters), Drawn.PLAIN)
+        self._ledger.weigh(record, worst(self.metric) if values is None else losses(values, self.mode))
+        how = {"error": error, "pruned": pruned, "intermediate_values": intermediate_values}
+        self._teach(self._composition.point(parameters), value, **how)
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        """Tell the wrapped search algorithm; the limiter still has to count, since it does not see every trial."""
+        self.searcher.set_max_concurrency(max_concurrent)
+        return False
+
+    def on_pause(self, trial_id: str) -> None:
+        """Pass on that a trial was paused, for BOHB."""
+        self._inner.notify("on_pause", self._ledger.inner_id(trial_id))
+
+    def on_unpause(self, trial_id: str) -> None:
+        """Pass on that a trial goes on, for BOHB."""
+        self._inner.notify("on_unpause", self._ledger.inner_id(trial_id))
+
+    def judge(self, config: Config) -> Judgement:
+        """What the prior says of a trial's configuration."""
+        return judge(self._prior, self._composition.judged(config))
+
+    def drawn(self, trial_id: str) -> Drawn | None:
+        """How a running trial's configuration came about."""
+        live = self._ledger.live.get(trial_id)
+        return None if live is None else live.record.drawn
+
+    def pop_refusals(self) -> list[Refusal]:
+        """The proposals refused since the last call, the latest ten thousand at most."""
+        refusals, self._ledger.refusals = self._ledger.refusals, []
+        return refusals
+
+    def get_state(self) -> dict[str, Any]:
+        """All that decisions depend on, but for the wrapped search algorithm, which Ray keeps beside it."""
+        return {"seed": self.screen.seed, **self._ledger.to_state()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on where ``get_state`` was called."""
+        self.screen = replace(self.screen, seed=state["seed"])
+        self._ledger = Ledger.from_state(state)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write the state, the wrapped search algorithm's included, to a file."""
+        write(Path(checkpoint_path), self.get_state(), self.searcher)
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Go on from a file that ``save`` wrote, or from the ``searcher-state-*.pkl`` in an experiment's folder.
+
+        Raises:
+            ValueError: If there is no state of an ``NTKPriorSearch`` in or beside the file.
+        """
+        self.set_state(read(Path(checkpoint_path), self.searcher, type(self).__name__))
+
+    def _agree(self, metric: Any, mode: Any) -> None:
+        """Take the objective, if it is one and agrees with what is known."""
+        require_objective(metric, mode)
+        for name, told, known in (("metric", metric, self.metric), ("mode", mode, self.mode)):
+            if told is not None and known is not None and told != known:
+                raise ValueError(f"{name}: expected {known!r}, which the search algorithm has, received {told!r}")
+        self._metric, self._mode = metric or self._metric, mode or self._mode
+
+    def _require_ready(self) -> None:
+        if self.metric is None or self.mode is None:
+            raise RuntimeError(
+                f"NTKPriorSearch has metric {self.metric!r} and mode {self.mode!r}: pass both to TuneConfig along with "
+                "a param_space, or to NTKPriorSearch"
+            )
+        self._pass_on_space()
+
+    def _pass_on_space(self) -> None:
+        """Give the wrapped search algorithm the space declared here, once the objective is known."""
+        own = self._composition.own
+        if own is not None and not self._space_passed_on and self.metric and self.mode:
+            self.searcher.set_search_properties(self.metric, self.mode, own.searchable)
+            self._space_passed_on = True
+            self._probe()
+
+    def _probe(self) -> None:
+        """Warn before anything starts of a space that the prior says nothing about."""
+        for config in islice(self._composition.uniform(np.random.default_rng(self.screen.seed)), PATIENCE):
+            self._notices.heard(self.judge(config), self._composition.hint)
+
+    def _choice(self, trial_id: str, first: Config) -> Choice[_Proposal]:
+        """What to launch, the wrapped search algorithm's first proposal being made. All others are handed back."""
+        given = self._ledger.takes_point(flattened(first)) or self._inner.proposed_a_point
+        number, open_ids = self._ledger.number, set[str]()
+
+        def hand_back(draw: Draw[_Proposal], judgement: Judgement) -> None:
+            score = score_of(judgement)
+            assert score is not None
+            self._ledger.refuse(Refusal(number, trial_id, dict(draw.config or {}), score, str(judgement.verdict)))
+            inner_id = draw.origin.inner_id
+            if inner_id is not None:
+                open_ids.remove(inner_id)
+                teaches = self._ledger.taught < REFUSALS_TAUGHT
+                self._inner.hand_back(inner_id, self.screen.threshold - score, teaches=teaches)
+                self._ledger.taught += 1
+
+        choice = self.screen.choose(
+            self._prior,
+            number,
+            self._proposals(trial_id, first, open_ids),
+            self._uniform(),
+            bypass=given or self.screen.bypasses(number, self.trust),
+            on_refused=hand_back,
+        )
+        for inner_id in open_ids - {choice.origin.inner_id}:
+            self._inner.hand_back(inner_id, None, teaches=False)
+        if choice.drawn is Drawn.BEST_OF_REFUSED:
+            return choice._replace(origin=choice.origin._replace(inner_id=None))
+        return choice._replace(drawn=Drawn.ENQUEUED) if given else choice
+
+    def _proposals(self, trial_id: str, first: Config, open_ids: set[str]) -> Iterator[Draw[_Proposal]]:
+        """The wrapped search algorithm's own. For the same id it would repeat itself."""
+        suggestion, inner_id = first, trial_id
+        for n in count(1):
+            open_ids.add(inner_id)
+            yield self._draw(self._composition.launched(suggestion), inner_id)
+            inner_id = f"{trial_id}_{n}"
+            suggestion = self._inner.suggest(inner_id)
+            if suggestion is None or suggestion == Searcher.FINISHED:
+                return
+
+    def _uniform(self) -> Iterator[Draw[_Proposal]]:
+        """Uniform draws over the space, none where it is not known."""
+        generator = self.screen.uniform_generator(self._ledger.number)
+        return (self._draw(config, None) for config in self._composition.uniform(generator))
+
+    def _uniform_choice(self, max_draws: int | None = None) -> Choice[_Proposal] | None:
+        """The first uniform draw that is not refused, or the best-scored one; None where the space is not known."""
+        screen = self.screen if max_draws is None else replace(self.screen, max_draws=max_draws)
+        draws = self._uniform()
+        first = list(islice(draws, 1))
+        if not first:
+            return None
+        choice = screen.choose(self._prior, self._ledger.number, first, draws)
+        return choice._replace(drawn=Drawn.UNIFORM) if choice.drawn is Drawn.SCREENED else choice
+
+    def _draw(self, config: Config, inner_id: str | None) -> Draw[_Proposal]:
+        return Draw(self._composition.judged(config), _Proposal(config, inner_id))
+
+    def _launch(self, trial_id: str, choice: Choice[_Proposal]) -> Config:
+        config, inner_id = choice.origin
+        point = self._composition.point(config) if inner_id is None else None
+        self._ledger.launch(trial_id, Live(Record.of(choice.judgement, choice.drawn), inner_id, point))
+        self._notices.heard(choice.judgement, self._composition.hint)
+        return config
+
+    def _exhausted(self, choice: Choice[_Proposal]) -> Choice[_Proposal] | None:
+        """What to launch after all draws for a trial were refused; None to end the experiment."""
+        if self._on_exhausted != "propose":
+            choice = self._uniform_choice(SEARCHED_BEFORE_GIVING_UP) or choice
+            if choice.drawn is not Drawn.BEST_OF_REFUSED:
+                return choice
+        message = exhaustion(choice.judgement, choice.origin.config, choice.refused)
+        if self._on_exhausted == "error":
+            raise RuntimeError(message)
+        goes_on = self._on_exhausted == "propose"
+        self._notices.tell(
+            "exhaustion", f"{message}. {'It is launched all the same' if goes_on else 'The search ends'}"
+        )
+        return choice if goes_on else None
+
+    def _teach(self, point: Config, value: float, **how: Any) -> None:
+        try:
+            self._inner.tell(point, value, **how)
+        except NotImplementedError:
+            self._notices.tell("teach", f"{self._inner.name} cannot learn from configurations that it did not propose")
+
+
+def _first(values: Iterator[Any]) -> Any:
+    return next((value for value in values if value is not None), None)
