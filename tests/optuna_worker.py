@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 import optuna
+from known_priors import likes_small_x
 from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna_support import SPACE, likes_small_x, sphere
+from optuna_support import SPACE, sphere
 
 from ntk_prior_optuna import NTKPriorSampler
 

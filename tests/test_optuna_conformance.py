@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import optuna
 import pytest
+from known_priors import Judged, by_hash, refuses_everything
 from optuna.samplers import (
     BaseSampler,
     CmaEsSampler,
@@ -22,7 +23,6 @@ from optuna.testing.pytest_samplers import (
     RelativeSamplerTestCase,
     SingleOnlySamplerTestCase,
 )
-from optuna_support import Judged, by_hash, refuses_everything
 
 from ntk_prior_optuna import NTKPriorSampler
 

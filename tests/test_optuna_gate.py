@@ -8,20 +8,11 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from known_priors import Judged, is_silent, judged, likes_large_x, likes_small_x, refuses_everything
 from optuna.distributions import FloatDistribution
 from optuna.samplers import GridSampler, NSGAIISampler, PartialFixedSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, TrialState
-from optuna_support import (
-    SPACE,
-    Judged,
-    is_silent,
-    judged,
-    likes_large_x,
-    likes_small_x,
-    notes,
-    refuses_everything,
-    sphere,
-)
+from optuna_support import SPACE, notes, sphere
 
 from ntk_prior_optuna import NTKPriorSampler, prune_if_infeasible
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 import pytest
+from known_priors import Judged, by_hash, likes_large_x, likes_small_x, refuses_everything
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import (
     BaseSampler,
@@ -16,18 +17,7 @@ from optuna.samplers import (
     TPESampler,
 )
 from optuna.trial import TrialState
-from optuna_support import (
-    BASES,
-    SPACE,
-    Judged,
-    by_hash,
-    likes_large_x,
-    likes_small_x,
-    notes,
-    refuses_everything,
-    sphere,
-    study_of,
-)
+from optuna_support import BASES, SPACE, notes, sphere, study_of
 
 from ntk_prior_optuna import NTKPriorSampler
 from ntk_prior_optuna.internals import DraftStudy

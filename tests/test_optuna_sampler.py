@@ -9,6 +9,7 @@ from typing import Any
 
 import optuna
 import pytest
+from known_priors import Judged, accepts_everything, is_silent, judged, likes_large_x, likes_small_x, refuses_everything
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.samplers import (
     BaseSampler,
@@ -21,20 +22,7 @@ from optuna.samplers import (
     TPESampler,
 )
 from optuna.trial import TrialState
-from optuna_support import (
-    BASES,
-    SPACE,
-    Judged,
-    accepts_everything,
-    is_silent,
-    judged,
-    likes_large_x,
-    likes_small_x,
-    notes,
-    refuses_everything,
-    sphere,
-    study_of,
-)
+from optuna_support import BASES, SPACE, notes, sphere, study_of
 
 from ntk_prior_optuna import NTKPriorSampler
 from ntk_prior_optuna.internals import reseed

@@ -10,6 +10,7 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from known_priors import Judged, judged, likes_small_x
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import (
     BaseSampler,
@@ -17,15 +18,7 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
-from optuna_support import (
-    SPACE,
-    Judged,
-    judged,
-    likes_small_x,
-    notes,
-    sphere,
-    study_of,
-)
+from optuna_support import SPACE, notes, sphere, study_of
 
 from ntk_prior_optuna import NTKPriorSampler
 from ntk_prior_optuna.space import uniform_draw

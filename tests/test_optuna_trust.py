@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from known_priors import Judged, judged
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
-from optuna_support import SPACE, Judged, judged, notes, sphere
+from optuna_support import SPACE, notes, sphere
 
 from ntk_prior_optuna import NTKPriorSampler
 

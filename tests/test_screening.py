@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from optuna_support import Judged, judged
+from known_priors import Judged, judged
 from scipy.stats import mannwhitneyu
 
 from ntk_prior.screening import Choice, Draw, Drawn, Record, Screen, Silence, judge, trust

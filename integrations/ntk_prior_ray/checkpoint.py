@@ -11,14 +11,18 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from ntk_prior_ray.searchers import unwrapped
+
 _MAGIC = b"ntk-prior-search/1\n"
 
 
 def write(path: Path, state: dict[str, Any], searcher: Searcher) -> None:
     """Write our state, and that of the wrapped search algorithm, to one file."""
+    *limiters, base = unwrapped(searcher)
     inside = _inside(path)
-    searcher.save(str(inside))
-    content = {"state": state, "searcher": inside.read_bytes()}
+    base.save(str(inside))
+    # A limiter saves what it limits, and not itself.
+    content = {"state": state, "limiters": [one.get_state() for one in limiters], "searcher": inside.read_bytes()}
     inside.unlink()
     path.write_bytes(_MAGIC + pickle.dumps(content))
 
@@ -40,9 +44,12 @@ def read(path: Path, searcher: Searcher, name: str) -> dict[str, Any]:
         searcher.restore(str(path))
         return state
     saved = pickle.loads(content.removeprefix(_MAGIC))
+    *limiters, base = unwrapped(searcher)
+    for limiter, limited in zip(limiters, saved["limiters"], strict=True):
+        limiter.set_state(limited)
     inside = _inside(path)
     inside.write_bytes(saved["searcher"])
-    searcher.restore(str(inside))
+    base.restore(str(inside))
     inside.unlink()
     return dict(saved["state"])
 

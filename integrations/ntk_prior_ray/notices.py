@@ -35,7 +35,8 @@ class Notices:
             hint: What the user may do about silence.
         """
         if isinstance(judgement, Silence) and judgement.failed:
-            self.tell("failure", judgement.reason)
+            self.tell("failure", f"a configuration was not judged: {judgement.reason}")
+            return
         if score_of(judgement) is not None:
             self._told.add("silence")
             return

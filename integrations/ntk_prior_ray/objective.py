@@ -29,14 +29,14 @@ def require_objective(metric: Any, mode: Any) -> None:
 
 
 def measured(result: Mapping[str, Any] | None, metric: Any) -> dict[str, float] | None:
-    """The metrics in a flat result as floats; None if one is missing or not a number."""
+    """The metrics in a flat result as floats; None if one is missing or not finite."""
     values = {}
     for name in _listed(metric):
         try:
             values[name] = float((result or {})[name])
         except (KeyError, TypeError, ValueError):
             return None
-        if math.isnan(values[name]):
+        if not math.isfinite(values[name]):
             return None
     return values
 

@@ -62,8 +62,7 @@ class NTKPriorSearch(Searcher):
     What a wrong prior can cost is bounded exactly as for ``ntk_prior_optuna.NTKPriorSampler``: a share ``epsilon`` of
     the trials is the wrapped search algorithm's own first proposal whatever the prior says, and the others are screened
     with probability ``trust``, ten times the one-sided p-value (Mann-Whitney, see ``ntk_prior.screening.trust``) with
-    which the last 400 finished trials speak against the prior. Trials that fail, or whose metric is not a number, rank
-    last.
+    which the last 400 finished trials speak against the prior. Trials that fail, or whose metric is not finite, rank last.
 
     Refused proposals leave no open trial in the wrapped search algorithm. The first 200 of them teach an Optuna study
     what is infeasible (pruned, with a graded constraint from Optuna 5 on); later ones become failed trials, which
@@ -151,7 +150,7 @@ class NTKPriorSearch(Searcher):
             self._composition.surround(given)
             self._pass_on_space()
             return given.is_constant
-        taken = self.searcher.set_search_properties(metric, mode, config, **spec)
+        taken = self.searcher.set_search_properties(self.metric, self.mode, config, **spec)
         self._composition.surround(given, draws=taken)
         self._probe()
         return taken

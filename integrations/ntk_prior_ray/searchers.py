@@ -20,6 +20,9 @@ from ntk_prior_ray.space import Config, Space, flattened
 CONSTRAINT = "ntk_prior"
 """Name of the constraint that a refused proposal violates in an Optuna study."""
 
+_HYPEROPT_DONE = 2
+"""``hyperopt.JOB_STATE_DONE``."""
+
 
 class Returned(NamedTuple):
     """A proposal without a result.
@@ -61,6 +64,19 @@ def _to_optuna(back: Returned) -> None:
     _without_result(back)
 
 
+def _to_hyperopt(back: Returned) -> None:
+    """Ended as an error, since a trial without a result stays new for ever; then, to teach, as done but failed.
+
+    TPE there ignores errors, and ranks what has failed last.
+    """
+    find = getattr(back.base, "_get_hyperopt_trial", None)
+    document = find(back.trial_id) if find is not None and back.teaches else None
+    _as_error(back)
+    if document is not None:
+        document.update(state=_HYPEROPT_DONE, result={"status": "fail"})
+        back.base._hpopt_trials.refresh()
+
+
 def _to_ax(back: Returned) -> None:
     """Ax keeps a trial without a result running; one whose metric is not a number it abandons."""
     back.searcher.on_trial_complete(back.trial_id, {back.base.metric: math.nan})
@@ -91,8 +107,7 @@ class Protocol(NamedTuple):
 
 _PROTOCOLS = {
     "OptunaSearch": Protocol(_to_optuna),
-    # Without the error, the document stays in the state "new" for ever.
-    "HyperOptSearch": Protocol(_as_error),
+    "HyperOptSearch": Protocol(_to_hyperopt),
     "AxSearch": Protocol(_to_ax),
     # It ends after proposing one point too often, and waits for all of its random points to finish.
     "BayesOptSearch": Protocol(counters=("_config_counter", "_total_random_search_trials"), tell=_register),

@@ -1,0 +1,446 @@
+"""What NTKPriorSearch launches, and what it tells the search algorithm inside."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from known_priors import (
+    Judged,
+    accepts_everything,
+    is_silent,
+    judged,
+    likes_large_x,
+    likes_small_x,
+    refuses_everything,
+)
+from ray import tune
+from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, Repeater, Searcher
+from ray.tune.search.optuna import OptunaSearch
+from ray_support import SPACE, Scripted, finish, search_over, tuned
+
+from ntk_prior.screening import Drawn, Screen
+from ntk_prior_ray import NTKPriorSearch
+
+BAD, GOOD = {"x": 0.9, "y": 0.0}, {"x": 0.1, "y": 0.0}
+
+
+def test_refused_proposals_are_never_launched() -> None:
+    assert all(abs(config["x"]) <= 0.7 for config in tuned(search_over(likes_small_x), 50))
+
+
+def test_a_share_epsilon_of_trials_is_the_search_algorithms_own_whatever_the_prior_says() -> None:
+    search = search_over(likes_small_x, epsilon=0.3, seed=5)
+    audited = []
+    for number in range(60):
+        search.suggest(f"trial{number}")
+        audited.append(search.drawn(f"trial{number}") is Drawn.PLAIN)
+    screen = Screen(epsilon=0.3, seed=5)
+    assert audited == [screen.audits(number) for number in range(60)]
+    assert 0 < sum(audited) < 60
+
+
+def test_a_second_proposal_is_asked_for_under_a_fresh_id_and_the_refused_one_is_handed_back() -> None:
+    inner = Scripted(BAD, BAD | {"y": 0.5}, GOOD)
+    search = search_over(likes_small_x, inner)
+    assert search.suggest("a") == GOOD
+    assert len(set(inner.asked)) == 3
+    assert inner.ended == {inner.asked[0]: None, inner.asked[1]: None}
+
+
+def test_results_reach_the_search_algorithm_under_the_id_that_it_knows() -> None:
+    inner = Scripted(BAD, GOOD)
+    search = search_over(likes_small_x, inner)
+    search.suggest("a")
+    finish(search, "a", 0.25)
+    assert inner.reported == [(inner.asked[1], 0.25)]
+    assert inner.ended == {inner.asked[0]: None, inner.asked[1]: 0.25}
+
+
+def test_a_search_algorithm_that_repeats_itself_gives_way_to_uniform_draws_and_keeps_nothing_open() -> None:
+    inner = Scripted(*[BAD] * 10)
+    search = search_over(likes_small_x, inner)
+    assert abs(search.suggest("a")["x"]) <= 0.7
+    assert search.drawn("a") is Drawn.UNIFORM
+    assert set(inner.ended) == set(inner.asked)
+    assert len(inner.asked) == 2
+
+
+def test_a_uniform_configuration_is_no_result_of_what_the_search_algorithm_proposed() -> None:
+    inner = Scripted(BAD, BAD)
+    search = search_over(likes_small_x, inner)
+    search.suggest("a")
+    finish(search, "a", 0.5)
+    assert set(inner.ended.values()) == {None}
+    assert inner.reported == []
+
+
+def test_a_silent_prior_passes_everything_through() -> None:
+    proposals = [{"x": x, "y": 0.0} for x in (0.9, -0.9, 0.1)]
+    search = search_over(is_silent, Scripted(*proposals))
+    assert [search.suggest(str(n)) for n in range(3)] == proposals
+    assert search.suggest("last") == Searcher.FINISHED
+
+
+def test_the_search_algorithms_end_is_the_experiments_end() -> None:
+    assert search_over(accepts_everything, Scripted()).suggest("a") == Searcher.FINISHED
+
+
+def test_none_means_later_while_a_trial_runs() -> None:
+    search = search_over(accepts_everything, Scripted(GOOD, None, GOOD))
+    search.suggest("a")
+    assert search.suggest("b") is None
+    assert search.suggest("c") == GOOD
+
+
+def test_none_with_nothing_running_becomes_a_uniform_draw_so_that_the_tuner_does_not_stall() -> None:
+    search = search_over(likes_small_x, Scripted(None))
+    assert abs(search.suggest("a")["x"]) <= 0.7
+    assert search.drawn("a") is Drawn.UNIFORM
+
+
+def test_none_of_a_search_algorithm_with_a_space_of_its_own_is_passed_on() -> None:
+    search = NTKPriorSearch(likes_small_x, Scripted(None), metric="loss", mode="min")
+    assert search.suggest("a") is None
+
+
+class TestExhaustion:
+    def test_the_best_scored_draw_is_launched_by_default_and_the_user_is_told_why(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        search = search_over(refuses_everything)
+        assert set(search.suggest("a")) == {"x", "y"}
+        assert search.drawn("a") is Drawn.BEST_OF_REFUSED
+        refused = search.pop_refusals()
+        assert len(refused) == 16
+        assert search._ledger.live["a"].record.score == max(refusal.score for refusal in refused)
+        search.suggest("b")
+        assert [record.message.count("refused all 16") for record in caplog.records] == [1]
+
+    def test_the_experiment_finishes_if_asked_to(self, caplog: pytest.LogCaptureFixture) -> None:
+        assert search_over(refuses_everything, on_exhausted="finish").suggest("a") == Searcher.FINISHED
+        assert "refused all 1000" in caplog.text
+
+    def test_an_error_is_raised_if_asked_for_that_names_the_parameter_that_would_mend_it(self) -> None:
+        class Named(Judged):
+            suggestion = "depth <= 13"
+
+        search = search_over(lambda config: Named(0.1, "untrainable", "depth 40 > 13"), on_exhausted="error")
+        with pytest.raises(RuntimeError, match=r"untrainable .depth 40 > 13.*feasible with depth <= 13"):
+            search.suggest("a")
+
+    @pytest.mark.parametrize("on_exhausted", ["finish", "error"])
+    def test_bad_luck_is_no_exhaustion(self, on_exhausted: Any) -> None:
+        def likes_one_percent(config: Any) -> Judged:
+            return judged(1.0 if 0 < config["x"] < 0.02 else 0.0)
+
+        search = search_over(likes_one_percent, on_exhausted=on_exhausted)
+        assert all(0 < config["x"] < 0.02 for config in tuned(search, 20))
+
+    def test_what_was_handed_back_and_then_launched_all_the_same_is_told_as_an_evaluated_point(self) -> None:
+        inner = OptunaSearch(seed=0)
+        search = search_over(refuses_everything, inner)
+        config = search.suggest("a")
+        finish(search, "a", 0.5)
+        (evaluated,) = [trial for trial in inner._ot_study.trials if trial.state.name == "COMPLETE"]
+        assert (evaluated.params, evaluated.value) == (config, 0.5)
+
+
+class TestEvidence:
+    def test_a_prior_that_is_wrong_about_every_trial_loses_trust(self) -> None:
+        search = search_over(likes_large_x, epsilon=0.2, seed=1)
+        configs = tuned(search, 150)
+        assert search.trust < 0.05
+        assert np.mean([abs(config["x"]) >= 0.7 for config in configs[:20]]) > 0.6
+        assert np.mean([abs(config["x"]) < 0.7 for config in configs[-50:]]) > 0.5
+
+    def test_a_prior_that_is_right_keeps_trust(self) -> None:
+        search = search_over(likes_small_x, epsilon=0.2)
+        tuned(search, 100)
+        assert search.trust == 1.0
+
+    @pytest.mark.parametrize("loss", [math.nan, None, "diverged"])
+    def test_a_trial_whose_metric_is_no_number_ranks_last(self, loss: Any) -> None:
+        search = search_over(accepts_everything)
+        search.suggest("a")
+        search.on_trial_complete("a", {"loss": loss})
+        search.suggest("b")
+        search.on_trial_complete("b", {"other": 1.0})
+        search.suggest("c")
+        search.on_trial_complete("c", error=True)
+        assert [one.losses for one in search._ledger.evidence] == [(math.inf,)] * 3
+
+    def test_the_direction_of_the_metric_counts(self) -> None:
+        search = NTKPriorSearch(accepts_everything, seed=0)
+        search.set_search_properties("accuracy", "max", SPACE)
+        search.suggest("a")
+        search.on_trial_complete("a", {"accuracy": 0.75})
+        assert [one.losses for one in search._ledger.evidence] == [(-0.75,)]
+
+    def test_a_trial_that_a_scheduler_ends_while_it_is_paused_counts_by_its_last_result(self) -> None:
+        search = search_over(accepts_everything)
+        search.suggest("a")
+        search.on_trial_result("a", {"loss": 3.0, "training_iteration": 1})
+        search.on_trial_complete("a")
+        assert [one.losses for one in search._ledger.evidence] == [(3.0,)]
+
+    def test_a_trial_that_never_ran_says_nothing(self) -> None:
+        search = search_over(accepts_everything)
+        search.suggest("a")
+        search.on_trial_complete("a")
+        assert search._ledger.evidence == []
+
+    def test_several_objectives_are_all_weighed(self) -> None:
+        search = NTKPriorSearch(accepts_everything, OptunaSearch(), metric=["loss", "accuracy"], mode=["min", "max"])
+        search.set_search_properties(None, None, SPACE)
+        search.suggest("a")
+        search.on_trial_complete("a", {"loss": 1.0, "accuracy": 0.5})
+        assert [one.losses for one in search._ledger.evidence] == [(1.0, -0.5)]
+
+
+class TestEvaluatedPoints:
+    def test_they_reach_the_search_algorithm_and_the_evidence(self) -> None:
+        inner = OptunaSearch(seed=0)
+        search = search_over(likes_small_x, inner, space={**SPACE, "constant": 3})
+        search.add_evaluated_point({**BAD, "constant": 3}, 0.5)
+        assert [(trial.params, trial.value) for trial in inner._ot_study.trials] == [(BAD, 0.5)]
+        assert [(one.plain, one.losses) for one in search._ledger.evidence] == [(True, (0.5,))]
+
+    def test_a_failed_one_ranks_last(self) -> None:
+        search = search_over(likes_small_x)
+        search.add_evaluated_point(GOOD, 0.5, error=True)
+        assert [one.losses for one in search._ledger.evidence] == [(math.inf,)]
+
+    def test_a_search_algorithm_that_takes_none_leaves_the_evidence(self, caplog: pytest.LogCaptureFixture) -> None:
+        search = search_over(likes_small_x, Scripted())
+        search.add_evaluated_point(GOOD, 0.5)
+        search.add_evaluated_point(BAD, 0.5)
+        assert len(search._ledger.evidence) == 2
+        assert caplog.text.count("Scripted cannot learn") == 1
+
+
+POINTS = ({"net": {"x": 0.95}, "y": 0.5}, {"net": {"x": -0.9}, "y": 0.25})
+NESTED = {"net": {"x": tune.uniform(-1, 1)}, "y": tune.uniform(-1, 1)}
+
+
+def likes_small_nested(config: Any) -> Judged:
+    return likes_small_x(config["net"])
+
+
+class TestPointsToEvaluate:
+    def test_are_never_vetoed_and_come_first_though_nested(self) -> None:
+        inner = OptunaSearch(seed=0, points_to_evaluate=[dict(point) for point in POINTS])
+        search = search_over(likes_small_nested, inner, space=NESTED)
+        assert [search.suggest("a"), search.suggest("b")] == list(POINTS)
+        assert search.drawn("a") is Drawn.ENQUEUED
+        assert abs(search.suggest("c")["net"]["x"]) <= 0.7
+
+    def test_are_no_evidence_about_the_prior(self) -> None:
+        search = search_over(likes_small_nested, OptunaSearch(points_to_evaluate=[dict(POINTS[0])]), space=NESTED)
+        search.suggest("a")
+        search.on_trial_complete("a", {"loss": 0.0})
+        assert search._ledger.evidence == []
+
+    def test_nested_ones_that_a_study_already_ignores_are_an_error(self) -> None:
+        import optuna
+
+        space = {"net/x": optuna.distributions.FloatDistribution(-1, 1)}
+        inner = OptunaSearch(space, points_to_evaluate=[{"net": {"x": 0.9}}], metric="loss", mode="min")
+        with pytest.raises(ValueError, match="expected flat names such as 'net/x'"):
+            NTKPriorSearch(likes_small_x, inner)
+
+
+class TestSpaces:
+    def test_constants_of_the_tuner_are_part_of_what_is_judged(self) -> None:
+        seen: list[Any] = []
+
+        def remembers(config: Any) -> Judged:
+            seen.append(config)
+            return judged(1.0)
+
+        search = search_over(remembers, space={"net": {"depth": 3, "x": tune.uniform(0, 1)}, "steps": 7})
+        assert set(search.suggest("a")) == {"net"}
+        assert seen[-1]["steps"] == 7
+        assert seen[-1]["net"]["depth"] == 3
+
+    @pytest.mark.parametrize("inner", [None, OptunaSearch(seed=0)])
+    def test_a_space_given_to_the_search_waits_for_the_objective_and_keeps_its_constants(self, inner: Any) -> None:
+        space = {"net": {"x": tune.uniform(-1, 1), "depth": 3}, "twice": tune.sample_from(lambda c: 2 * c["net"]["x"])}
+        search = NTKPriorSearch(lambda config: likes_small_x(config["net"]), inner, space=space, epsilon=0, seed=0)
+        search.set_search_properties("loss", "min", {"batch": 8})
+        for number in range(20):
+            config = search.suggest(str(number))
+            assert abs(config["net"]["x"]) <= 0.7
+            assert config["net"]["depth"] == 3
+            assert config["twice"] == 2 * config["net"]["x"]
+
+    def test_a_space_of_its_own_and_one_from_the_tuner_is_the_tuners_error(self) -> None:
+        search = NTKPriorSearch(likes_small_x, space=SPACE, metric="loss", mode="min")
+        assert not search.set_search_properties("loss", "min", SPACE)
+
+    def test_every_domain_of_ray_can_be_drawn(self) -> None:
+        space = {
+            "choice": tune.choice(["a", "b"]),
+            "loguniform": tune.loguniform(1e-3, 1),
+            "quniform": tune.quniform(0, 1, 0.25),
+            "qloguniform": tune.qloguniform(0.5, 8, 0.5),
+            "randint": tune.randint(1, 4),
+            "qrandint": tune.qrandint(2, 8, 2),
+            "lograndint": tune.lograndint(1, 100),
+            "randn": tune.randn(0, 1),
+            "in a list": [1, tune.uniform(2, 3)],
+            "of the others": tune.sample_from(lambda config: config["randint"] + 1),
+            "constant": "kept",
+        }
+        search = NTKPriorSearch(accepts_everything, space=space, metric="loss", mode="min", seed=3)
+        draws = [search.suggest(str(number)) for number in range(60)]
+        assert {draw["choice"] for draw in draws} == {"a", "b"}
+        assert {draw["quniform"] for draw in draws} == {0, 0.25, 0.5, 0.75, 1}
+        assert {draw["randint"] for draw in draws} == {1, 2, 3}
+        assert {draw["qrandint"] for draw in draws} == {2, 4, 6, 8}
+        assert all(draw["of the others"] == draw["randint"] + 1 for draw in draws)
+        assert all(draw["in a list"][0] == 1 and 2 <= draw["in a list"][1] <= 3 for draw in draws)
+        assert all(draw["constant"] == "kept" for draw in draws)
+        assert len({draw["loguniform"] for draw in draws}) == 60
+
+    def test_what_the_tuner_hides_is_not_judged_and_the_user_is_told(self, caplog: pytest.LogCaptureFixture) -> None:
+        hidden = {"x": ("__fn_ph", "12345678"), "y": tune.uniform(-1, 1)}
+        search = search_over(likes_small_x, space=hidden)
+        search.suggest("a")
+        assert "refuses nothing in this search space" in caplog.text
+        assert "hides x (functions or objects)" in caplog.text
+
+    def test_a_space_that_the_prior_cannot_map_is_warned_of_once_before_anything_starts(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        search = search_over(is_silent)
+        assert caplog.text.count("refuses nothing in this search space: nothing known") == 1
+        tuned(search, 30)
+        assert len(caplog.records) == 1
+
+    def test_a_prior_that_fails_is_warned_of_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        def fails(config: Any) -> Judged:
+            raise ValueError("pooling: expected False")
+
+        tuned(search_over(fails), 5)
+        assert [record.message.count("ValueError: pooling: expected False") for record in caplog.records] == [1]
+
+    def test_grid_search_is_refused_with_what_to_do(self) -> None:
+        search = NTKPriorSearch(likes_small_x)
+        with pytest.raises(ValueError, match=r"tune\.grid_search for x: .* Use tune\.choice"):
+            search.set_search_properties("loss", "min", {"x": tune.grid_search([1, 2])})
+
+
+class TestAroundIt:
+    def test_a_limiter_sees_every_trial(self) -> None:
+        limiter = ConcurrencyLimiter(search_over(likes_small_x, OptunaSearch(seed=0)), max_concurrent=2)
+        assert limiter.suggest("a")
+        assert limiter.suggest("b")
+        assert limiter.suggest("c") is None
+        finish(limiter, "a", 0.0)
+        assert limiter.suggest("d")
+
+    def test_a_repeater_repeats_what_was_accepted_and_tells_the_mean(self) -> None:
+        inner = OptunaSearch(seed=0)
+        repeater = Repeater(NTKPriorSearch(likes_small_x, inner, epsilon=0, seed=0), repeat=3)
+        assert repeater.set_search_properties("loss", "min", SPACE)
+        configs = [repeater.suggest(str(number)) for number in range(3)]
+        assert len({config["x"] for config in configs}) == 1
+        assert abs(configs[0]["x"]) <= 0.7
+        for number in range(3):
+            repeater.on_trial_complete(str(number), {"loss": float(number)})
+        assert [trial.value for trial in inner._ot_study.trials if trial.state.name == "COMPLETE"] == [1.0]
+
+    def test_a_repeater_whose_trials_all_fail_closes_the_trial(self) -> None:
+        inner = OptunaSearch(seed=0)
+        repeater = Repeater(search_over(accepts_everything, inner), repeat=1)
+        repeater.suggest("a")
+        with pytest.warns(RuntimeWarning, match="Mean of empty slice"):
+            repeater.on_trial_complete("a", None)
+        assert [trial.state.name for trial in inner._ot_study.trials] == ["PRUNED"]
+
+    def test_a_limiter_inside_frees_the_place_of_a_refused_proposal(self) -> None:
+        search = search_over(likes_small_x, ConcurrencyLimiter(OptunaSearch(seed=1), max_concurrent=1))
+        assert all(abs(config["x"]) <= 0.7 for config in tuned(search, 20))
+
+
+class TestObjective:
+    def test_metric_and_mode_are_those_of_the_search_algorithm_inside(self) -> None:
+        search = NTKPriorSearch(likes_small_x, ConcurrencyLimiter(OptunaSearch(metric="loss", mode="min"), 2))
+        assert (search.metric, search.mode) == ("loss", "min")
+
+    def test_metric_and_mode_of_the_tuner_are_seen_from_around(self) -> None:
+        search = NTKPriorSearch(likes_small_x)
+        repeater = Repeater(search)
+        assert search.metric is None
+        repeater.set_search_properties("loss", "min", SPACE)
+        assert repeater.searcher.metric == "loss"
+
+    def test_without_any_the_first_suggestion_says_what_is_missing(self) -> None:
+        with pytest.raises(RuntimeError, match="pass both to TuneConfig"):
+            NTKPriorSearch(likes_small_x, space=SPACE).suggest("a")
+
+    def test_without_a_space_too(self) -> None:
+        with pytest.raises(RuntimeError, match="no search space: pass param_space"):
+            NTKPriorSearch(likes_small_x, metric="loss", mode="min").suggest("a")
+
+    @pytest.mark.parametrize(
+        ("objective", "kind", "message"),
+        [
+            ({"metric": "loss", "mode": "smallest"}, ValueError, "mode: expected one of min, max, received 'smallest'"),
+            ({"metric": 3, "mode": "min"}, TypeError, "metric: expected a string or a list of strings, received 3"),
+            ({"metric": ["a", "b"], "mode": "min"}, TypeError, "expected one mode for each metric"),
+            ({"metric": ["a", "b"], "mode": ["min"]}, TypeError, "expected one mode for each metric"),
+        ],
+    )
+    def test_wrong_ones_are_refused(self, objective: dict[str, Any], kind: type[Exception], message: str) -> None:
+        with pytest.raises(kind, match=message):
+            NTKPriorSearch(likes_small_x, **objective)
+        with pytest.raises(kind, match=message):
+            NTKPriorSearch(likes_small_x).set_search_properties(config=SPACE, **objective)
+
+    def test_contradictions_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="metric: expected 'loss', which the search algorithm has, received 'acc'"):
+            NTKPriorSearch(likes_small_x, OptunaSearch(metric="loss", mode="min"), metric="acc", mode="max")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"prior": 3}, TypeError, "prior: expected a callable"),
+        ({"searcher": "optuna"}, TypeError, "searcher: expected a ray.tune.search.Searcher or None, received 'optuna'"),
+        ({"searcher": BasicVariantGenerator()}, TypeError, "for random draws pass None"),
+        ({"searcher": Repeater(OptunaSearch())}, ValueError, "put it around NTKPriorSearch"),
+        ({"space": [1]}, TypeError, "space: expected a dictionary"),
+        ({"threshold": 2}, ValueError, "threshold: expected"),
+        ({"epsilon": "a"}, TypeError, "epsilon: expected"),
+        ({"max_draws": 0}, ValueError, "max_draws: expected"),
+        ({"seed": -1}, ValueError, "seed: expected"),
+        ({"on_exhausted": "stop"}, ValueError, "on_exhausted: expected one of propose, finish, error, received 'stop'"),
+    ],
+)
+def test_bad_arguments_are_refused_by_name(arguments: dict[str, Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        NTKPriorSearch(**{"prior": likes_small_x, **arguments})
+
+
+def test_trials_that_it_did_not_launch_are_ignored() -> None:
+    inner = Scripted()
+    search = search_over(likes_small_x, inner)
+    finish(search, "unknown", 0.5)
+    assert inner.ended == {}
+    assert search._ledger.evidence == []
+
+
+def test_refusals_are_read_once_and_the_latest_ten_thousand_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ntk_prior_ray.ledger.REFUSALS_KEPT", 20)
+    search = search_over(refuses_everything)
+    for number in range(3):
+        search.suggest(str(number))
+    refusals = search.pop_refusals()
+    assert len(refusals) == 20
+    assert refusals[-1].trial_id == "2"
+    assert {"x", "y"} == set(refusals[-1].config)
+    assert search.pop_refusals() == []

@@ -1,0 +1,154 @@
+"""Whole experiments on a real local Ray: what is launched, what the results say, and what survives a killed driver."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from known_priors import likes_small_x, refuses_everything
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining
+from ray.tune.search import ConcurrencyLimiter, Repeater, Searcher
+from ray.tune.search.optuna import OptunaSearch
+from ray_support import SPACE
+
+from ntk_prior import Budget, NTKPrior, Task
+from ntk_prior_ray import FeasibleMutation, NTKPriorCallback, NTKPriorSearch
+
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.filterwarnings("ignore")]
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    """One quiet Ray of two CPUs for all tests of the session."""
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=80_000_000,
+        runtime_env={"env_vars": {"PYTHONPATH": str(TESTS)}},
+    )
+    yield
+    ray.shutdown()
+
+
+def trainable(config: dict[str, Any]) -> None:
+    """Report a sphere three times, better each time."""
+    for step in range(3):
+        tune.report({"loss": config["x"] ** 2 + config["y"] ** 2 + 1 / (step + 1)})
+
+
+def experiment(
+    folder: Path, search: Searcher | None, *, callbacks: tuple[Any, ...] = (), space: Any = SPACE, **options: Any
+) -> tune.Tuner:
+    settings = {"metric": "loss", "mode": "min", "num_samples": 6, "reuse_actors": True, **options}
+    return tune.Tuner(
+        trainable,
+        param_space=space,
+        tune_config=tune.TuneConfig(search_alg=search, **settings),
+        run_config=tune.RunConfig(name="experiment", storage_path=str(folder), verbose=0, callbacks=list(callbacks)),
+    )
+
+
+@pytest.mark.usefixtures("local_ray")
+class TestLocally:
+    def test_one_object_in_the_tuner_keeps_refused_configurations_from_being_launched(self, tmp_path: Path) -> None:
+        search = NTKPriorSearch(likes_small_x, epsilon=0.0, seed=0)
+        results = experiment(tmp_path, search, callbacks=(NTKPriorCallback(search),)).fit()
+        assert len(results) == 6
+        assert results.num_errors == 0
+        assert all(abs(result.config["x"]) <= 0.7 for result in results)
+        frame = results.get_dataframe()
+        assert set(frame["ntk_prior/verdict"]) == {"feasible"}
+        assert frame["ntk_prior/score"].tolist() == [1 - abs(x) for x in frame["config/x"]]
+        assert set(frame["ntk_prior/drawn"]) == {"screened"}
+        lines = (tmp_path / "experiment" / "ntk_rejections.jsonl").read_text().splitlines()
+        refused = [json.loads(line) for line in lines]
+        assert refused
+        assert all(abs(one["config"]["x"]) > 0.7 and one["reason"] for one in refused)
+        assert {one["trial_id"] for one in refused} <= {result.metrics["trial_id"] for result in results}
+
+    def test_the_spectrum_is_in_the_results_and_in_tensorboard(self, tmp_path: Path) -> None:
+        prior = NTKPrior(Task.cifar10(1_000), Budget(steps=500, width=256))
+        space = {"x": 0.0, "y": 0.0, "weight_variance": tune.uniform(1.2, 2.0), "bias_variance": 0.05, "depth": 4}
+        search = NTKPriorSearch(prior, OptunaSearch(seed=0), seed=0)
+        callbacks = (NTKPriorCallback(search),)
+        results = experiment(tmp_path, search, callbacks=callbacks, space=space, num_samples=2).fit()
+        frame = results.get_dataframe()
+        assert (frame["ntk_prior/kappa"] > 1).all()
+        assert (frame["ntk_prior/max_learning_rate"] > 0).all()
+        assert set(frame["ntk_prior/phase"]) <= {"ordered", "critical", "chaotic"}
+        events = next((tmp_path / "experiment").glob("*/events.out.tfevents.*")).read_bytes()
+        assert b"ray/tune/ntk_prior/kappa" in events
+        assert not list((tmp_path / "experiment").glob("*kappa*"))
+
+    def test_limiter_repeater_and_scheduler_around_it(self, tmp_path: Path) -> None:
+        search = NTKPriorSearch(likes_small_x, OptunaSearch(seed=0), epsilon=0.0, seed=0)
+        limiter = ConcurrencyLimiter(Repeater(search, repeat=2), max_concurrent=2)
+        results = experiment(tmp_path, limiter, scheduler=ASHAScheduler(grace_period=1, max_t=3)).fit()
+        assert results.num_errors == 0
+        assert len({result.config["x"] for result in results}) == 3
+        assert all(trial.state.is_finished() for trial in search.searcher._ot_study.trials)
+
+    def test_max_concurrent_trials_of_the_tuner(self, tmp_path: Path) -> None:
+        search = NTKPriorSearch(likes_small_x, epsilon=0.0, seed=0)
+        assert len(experiment(tmp_path, search, max_concurrent_trials=1).fit()) == 6
+
+    def test_an_infeasible_space_ends_the_experiment_if_asked_to(self, tmp_path: Path) -> None:
+        started = time.monotonic()
+        search = NTKPriorSearch(refuses_everything, epsilon=0.0, seed=0, on_exhausted="finish")
+        assert len(experiment(tmp_path, search).fit()) == 0
+        assert time.monotonic() - started < 60
+
+    def test_population_based_training_is_guarded(self, tmp_path: Path) -> None:
+        guard = FeasibleMutation(likes_small_x, ["x"])
+        scheduler = PopulationBasedTraining(
+            perturbation_interval=1, hyperparam_mutations={"x": tune.uniform(0.1, 1)}, custom_explore_fn=guard
+        )
+        space = {"x": tune.uniform(0.1, 1), "y": 0.0}
+        search = NTKPriorSearch(likes_small_x, epsilon=0.0, seed=0)
+        results = experiment(tmp_path, search, space=space, scheduler=scheduler, num_samples=3).fit()
+        assert all(abs(result.config["x"]) <= 0.7 for result in results)
+
+    def test_grid_search_is_refused_before_anything_starts(self, tmp_path: Path) -> None:
+        space = {"x": tune.grid_search([0.1, 0.2]), "y": 0.0}
+        with pytest.raises(ValueError, match=r"tune\.grid_search for x"):
+            experiment(tmp_path, NTKPriorSearch(likes_small_x), space=space).fit()
+
+    def test_a_function_of_the_space_is_evaluated_by_the_tuner(self, tmp_path: Path) -> None:
+        space = {"x": tune.uniform(-1, 1), "y": tune.sample_from(lambda config: config["x"] / 2)}
+        results = experiment(tmp_path, NTKPriorSearch(likes_small_x, epsilon=0.0, seed=0), space=space).fit()
+        assert all(abs(result.config["x"]) <= 0.7 for result in results)
+        assert all(result.config["y"] == result.config["x"] / 2 for result in results)
+
+
+def test_a_killed_driver_is_restored_without_losing_or_repeating_a_trial(tmp_path: Path) -> None:
+    """The worker process appends each configuration that a trial starts with to a file."""
+    command = [sys.executable, str(TESTS / "ray_worker.py"), str(tmp_path)]
+    starts = tmp_path / "starts.jsonl"
+    with subprocess.Popen([*command, "fit"], start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while (not starts.exists() or len(starts.read_text().splitlines()) < 4) and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGKILL)
+    subprocess.run([*command, "restore"], check=True, timeout=180)
+    rows = json.loads((tmp_path / "results.json").read_text())
+    assert len(rows) == len({row["trial_id"] for row in rows}) == 10
+    assert len({json.dumps(row["config"]) for row in rows}) == 10
+    assert all(row["iterations"] == 3 for row in rows)
+    assert all(abs(row["config"]["x"]) <= 0.7 for row in rows)
+    uninterrupted = json.loads(subprocess.check_output([*command, "decisions"], timeout=120))
+    assert sorted(row["config"]["x"] for row in rows) == sorted(config["x"] for config in uninterrupted)
