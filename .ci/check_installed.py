@@ -8,8 +8,8 @@ import importlib.util
 import subprocess
 import sys
 
-SHIPPED = {"ntk_prior", "ntk_prior_cli", "ntk_prior_flax", "ntk_prior_optuna"}
-EXTRA_OF_ADAPTER = {"ntk_prior_optuna": "optuna", "ntk_prior_flax": "train"}
+SHIPPED = {"ntk_prior", "ntk_prior_cli", "ntk_prior_flax", "ntk_prior_optuna", "ntk_prior_ray"}
+EXTRA_OF_ADAPTER = {"ntk_prior_optuna": "optuna", "ntk_prior_flax": "train", "ntk_prior_ray": "ray"}
 
 
 def check_contents() -> None:

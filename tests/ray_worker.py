@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import ray
 from known_priors import likes_small_x
 from ray import tune
 from ray_support import SPACE, search_over
+from ray_trainables import recorded
 
 from ntk_prior_ray import NTKPriorSearch
 
@@ -20,28 +19,20 @@ FOLDER = Path(sys.argv[1])
 TRIALS = 10
 
 
-def trainable(config: dict[str, Any]) -> None:
-    with (FOLDER / "starts.jsonl").open("a") as file:
-        file.write(json.dumps(config) + "\n")
-    for step in range(3):
-        time.sleep(0.3)
-        tune.report({"loss": config["x"] ** 2 + 1 / (step + 1)})
-
-
 def fit(tuner: tune.Tuner) -> None:
     results = tuner.fit()
     assert results.num_errors == 0
     rows = [
-        {"trial_id": one.metrics["trial_id"], "config": one.config, "iterations": one.metrics["training_iteration"]}
+        {"trial_id": one.metrics["trial_id"], "x": one.config["x"], "iterations": one.metrics["training_iteration"]}
         for one in results
     ]
     (FOLDER / "results.json").write_text(json.dumps(rows))
 
 
-def decisions() -> list[dict[str, Any]]:
+def decisions() -> list[float]:
     """What an experiment that is not killed launches; uniform draws do not depend on results."""
     search = search_over(likes_small_x, epsilon=0.0, seed=0)
-    return [search.suggest(str(number)) for number in range(TRIALS)]
+    return [search.suggest(str(number))["x"] for number in range(TRIALS)]
 
 
 if __name__ == "__main__":
@@ -58,9 +49,9 @@ if __name__ == "__main__":
         runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
     )
     if sys.argv[2] == "restore":
-        fit(tune.Tuner.restore(str(FOLDER / "experiment"), trainable, resume_unfinished=True))
+        fit(tune.Tuner.restore(str(FOLDER / "experiment"), recorded, resume_unfinished=True))
     else:
         search = NTKPriorSearch(likes_small_x, epsilon=0.0, seed=0)
-        settings = tune.TuneConfig(metric="loss", mode="min", num_samples=TRIALS, search_alg=search)
+        settings = tune.TuneConfig(metric="loss", mode="min", num_samples=TRIALS, search_alg=search, reuse_actors=True)
         place = tune.RunConfig(name="experiment", storage_path=str(FOLDER), verbose=0)
-        fit(tune.Tuner(trainable, param_space=SPACE, tune_config=settings, run_config=place))
+        fit(tune.Tuner(recorded, param_space={**SPACE, "folder": str(FOLDER)}, tune_config=settings, run_config=place))

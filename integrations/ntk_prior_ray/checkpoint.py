@@ -5,10 +5,10 @@ They are pickles, as all of Ray Tune's: read only files that you would run.
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
+from ray import cloudpickle
 from ray.tune.search import Searcher
 
 from ntk_prior_ray.searchers import unwrapped
@@ -24,7 +24,7 @@ def write(path: Path, state: dict[str, Any], searcher: Searcher) -> None:
     # A limiter saves what it limits, and not itself.
     content = {"state": state, "limiters": [one.get_state() for one in limiters], "searcher": inside.read_bytes()}
     inside.unlink()
-    path.write_bytes(_MAGIC + pickle.dumps(content))
+    path.write_bytes(_MAGIC + cloudpickle.dumps(content))  # type: ignore[no-untyped-call]
 
 
 def read(path: Path, searcher: Searcher, name: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def read(path: Path, searcher: Searcher, name: str) -> dict[str, Any]:
         state = _beside(path, name)
         searcher.restore(str(path))
         return state
-    saved = pickle.loads(content.removeprefix(_MAGIC))
+    saved = cloudpickle.loads(content.removeprefix(_MAGIC))
     *limiters, base = unwrapped(searcher)
     for limiter, limited in zip(limiters, saved["limiters"], strict=True):
         limiter.set_state(limited)
@@ -57,7 +57,7 @@ def read(path: Path, searcher: Searcher, name: str) -> dict[str, Any]:
 def _beside(path: Path, name: str) -> dict[str, Any]:
     """Our state in an experiment's folder: a Tuner files apart what is around the innermost search algorithm."""
     files = sorted(path.parent.glob("search_gen_state-*.json"))
-    saved = pickle.loads(files[-1].read_bytes()) if files else {}
+    saved = cloudpickle.loads(files[-1].read_bytes()) if files else {}
     if f"name:{name}" not in saved:
         raise ValueError(
             f"{path}: expected a file saved by {name}, or the searcher state of an experiment that used it"

@@ -62,7 +62,8 @@ class NTKPriorSearch(Searcher):
     What a wrong prior can cost is bounded exactly as for ``ntk_prior_optuna.NTKPriorSampler``: a share ``epsilon`` of
     the trials is the wrapped search algorithm's own first proposal whatever the prior says, and the others are screened
     with probability ``trust``, ten times the one-sided p-value (Mann-Whitney, see ``ntk_prior.screening.trust``) with
-    which the last 400 finished trials speak against the prior. Trials that fail, or whose metric is not finite, rank last.
+    which the last 400 finished trials speak against the prior. Trials that fail, or whose metric is not finite, rank
+    last.
 
     Refused proposals leave no open trial in the wrapped search algorithm. The first 200 of them teach an Optuna study
     what is infeasible (pruned, with a graded constraint from Optuna 5 on); later ones become failed trials, which
@@ -259,11 +260,21 @@ class NTKPriorSearch(Searcher):
 
     def get_state(self) -> dict[str, Any]:
         """All that decisions depend on, but for the wrapped search algorithm, which Ray keeps beside it."""
-        return {"seed": self.screen.seed, **self._ledger.to_state()}
+        return {
+            "seed": self.screen.seed,
+            "objective": (self._metric, self._mode),
+            # A restored Tuner does not give the space again.
+            "composition": self._composition,
+            "space_passed_on": self._space_passed_on,
+            **self._ledger.to_state(),
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on where ``get_state`` was called."""
         self.screen = replace(self.screen, seed=state["seed"])
+        self._metric, self._mode = state["objective"]
+        self._composition = state["composition"]
+        self._space_passed_on = state["space_passed_on"]
         self._ledger = Ledger.from_state(state)
 
     def save(self, checkpoint_path: str) -> None:
@@ -369,7 +380,10 @@ class NTKPriorSearch(Searcher):
     def _launch(self, trial_id: str, choice: Choice[_Proposal]) -> Config:
         config, inner_id = choice.origin
         point = self._composition.point(config) if inner_id is None else None
-        self._ledger.launch(trial_id, Live(Record.of(choice.judgement, choice.drawn), inner_id, point))
+        # Without the reason: to word it takes longer than to judge.
+        judgement = choice.judgement
+        record = Record(score_of(judgement), str(judgement.verdict), "", choice.drawn)
+        self._ledger.launch(trial_id, Live(record, inner_id, point))
         self._notices.heard(choice.judgement, self._composition.hint)
         return config
 

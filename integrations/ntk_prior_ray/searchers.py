@@ -6,13 +6,13 @@ something that was never measured. What does both differs from one search algori
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from ray import cloudpickle
 from ray.tune.search import BasicVariantGenerator, Repeater, Searcher
 
 from ntk_prior_ray.space import Config, Space, flattened
@@ -252,9 +252,9 @@ class UniformSearch(Searcher):
         """Nothing is learnt from results."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Write where the random numbers stand."""
-        Path(checkpoint_path).write_text(json.dumps(self._generator.bit_generator.state), encoding="utf-8")
+        """Write the space, and where the random numbers stand."""
+        Path(checkpoint_path).write_bytes(cloudpickle.dumps(vars(self)))  # type: ignore[no-untyped-call]
 
     def restore(self, checkpoint_path: str) -> None:
         """Go on with the random numbers."""
-        self._generator.bit_generator.state = json.loads(Path(checkpoint_path).read_text(encoding="utf-8"))
+        vars(self).update(cloudpickle.loads(Path(checkpoint_path).read_bytes()))

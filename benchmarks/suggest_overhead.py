@@ -1,0 +1,103 @@
+"""Time that NTKPriorSearch adds to ``suggest``, against the wrapped search algorithm alone in the same run.
+
+    python benchmarks/suggest_overhead.py [TRIALS]
+
+The two searches take turns, so that both see the same machine, and every trial is told at once. Two spaces: an
+ordinary one, and one of which the prior refuses most, so that several proposals are made and judged for a trial. The
+last column is what one driver can serve: suggestions and results a second, for the search alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+from ray import tune
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+from rich.console import Console
+from rich.table import Table
+
+import ntk_prior as ntp
+from ntk_prior_ray import NTKPriorSearch
+from ntk_prior_ray.searchers import UniformSearch
+
+SEARCHERS: dict[str, Callable[[], Searcher]] = {
+    "uniform draws": lambda: UniformSearch(0),
+    "Optuna, random": lambda: OptunaSearch(sampler=optuna.samplers.RandomSampler(seed=0)),
+    "Optuna, TPE": lambda: OptunaSearch(seed=0),
+}
+ACTIVATIONS = ["erf", "tanh", "relu"]
+SPACES: dict[str, dict[str, Any]] = {
+    "ordinary": {
+        "weight_variance": tune.uniform(1.0, 2.5),
+        "bias_variance": tune.uniform(0.0, 0.5),
+        "depth": tune.randint(1, 13),
+        "activation": tune.choice(ACTIVATIONS),
+    },
+}
+SPACES["mostly refused"] = {
+    **SPACES["ordinary"],
+    "weight_variance": tune.uniform(0.5, 8.0),
+    "depth": tune.randint(1, 129),
+}
+
+
+def objective(config: Mapping[str, Any]) -> float:
+    """Smooth, best at moderate depth near criticality."""
+    return float((config["weight_variance"] - 1.7) ** 2 + config["bias_variance"] + (config["depth"] / 8 - 1) ** 2)
+
+
+def trial(search: Searcher, number: int) -> tuple[float, float]:
+    """Seconds of one suggestion, and of the result told afterwards."""
+    begin = time.perf_counter()
+    config = search.suggest(str(number))
+    suggested = time.perf_counter()
+    loss = objective(config)
+    told = time.perf_counter()
+    search.on_trial_complete(str(number), {"loss": loss, "training_iteration": 1})
+    return suggested - begin, time.perf_counter() - told
+
+
+def compare(
+    make: Callable[[], Searcher], prior: ntp.NTKPrior, space: dict[str, Any], trials: int
+) -> tuple[float, float, float, float, float]:
+    """Median suggest alone, with the prior, mean added (ms), refused for each trial, trials a second with the prior."""
+    alone, wrapped = make(), NTKPriorSearch(prior, make(), seed=0)
+    for search in (alone, wrapped):
+        search.set_search_properties("loss", "min", space)
+    pairs = [(trial(alone, number), trial(wrapped, number)) for number in range(trials)]
+    seconds = np.array([(one[0], other[0]) for one, other in pairs]) * 1e3
+    refused = len(wrapped.pop_refusals()) / trials
+    served = trials / sum(sum(other) for _, other in pairs)
+    return *np.median(seconds, axis=0), float(np.mean(seconds[:, 1] - seconds[:, 0])), refused, served
+
+
+def main(trials: int) -> None:
+    """Print one row for each search algorithm and space."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.disable(logging.WARNING)
+    prior = ntp.NTKPrior(ntp.Task.cifar10(5_000), ntp.Budget(steps=5_000, width=512))
+    for activation in ACTIVATIONS:  # Compile and tabulate before the clock runs.
+        config = {"weight_variance": 1.7, "bias_variance": 0.1, "depth": 4, "activation": activation}
+        assert prior(config).reason
+    table = Table(title=f"suggest, {trials} trials, milliseconds")
+    table.add_column("search algorithm")
+    table.add_column("space")
+    for column in ("alone", "with prior", "added (median)", "added (mean)", "refused a trial", "trials/s"):
+        table.add_column(column, justify="right")
+    for name, make in SEARCHERS.items():
+        for label, space in SPACES.items():
+            alone, both, mean, refused, served = compare(make, prior, space, trials)
+            numbers = (f"{alone:.2f}", f"{both:.2f}", f"{both - alone:.2f}", f"{mean:.2f}", f"{refused:.1f}")
+            table.add_row(name, label, *numbers, f"{served:,.0f}")
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

@@ -1,0 +1,78 @@
+"""A run on a simulated cluster of three nodes that loses one in the middle: ``ray_cluster.py FOLDER``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from known_priors import likes_small_x
+from ray import tune
+from ray.cluster_utils import Cluster
+from ray_support import SPACE
+from ray_trainables import recorded
+
+from ntk_prior_ray import NTKPriorSearch
+
+FOLDER = Path(sys.argv[1])
+
+
+class LosesANode(tune.Callback):
+    """Removes a node that is not the head once a trial runs on it."""
+
+    def __init__(self, cluster: Cluster, nodes: Sequence[Any]) -> None:
+        self.cluster, self.nodes = cluster, {node.node_id: node for node in nodes}
+        self.removed: str | None = None
+        self.launched: set[str] = set()
+
+    def on_step_end(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
+        self.launched.update(trial.trial_id for trial in trials)
+        path = FOLDER / "starts.jsonl"
+        if self.removed is not None or not path.exists():
+            return
+        for line in path.read_text().splitlines():
+            node = json.loads(line)["node"]
+            if node in self.nodes:
+                self.removed = node
+                self.cluster.remove_node(self.nodes[node], allow_graceful=False)
+                return
+
+
+def main() -> None:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 80_000_000})
+    nodes = [cluster.add_node(num_cpus=1, object_store_memory=80_000_000) for _ in range(2)]
+    environment = {"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}}
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR", runtime_env=environment)
+    cluster.wait_for_nodes()
+    search = NTKPriorSearch(likes_small_x, epsilon=0.0, seed=0)
+    loses = LosesANode(cluster, nodes)
+    tuner = tune.Tuner(
+        recorded,
+        param_space={**SPACE, "folder": str(FOLDER)},
+        tune_config=tune.TuneConfig(metric="loss", mode="min", num_samples=6, search_alg=search),
+        run_config=tune.RunConfig(
+            name="experiment",
+            storage_path=str(FOLDER),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=3),
+            callbacks=[loses],
+        ),
+    )
+    results = tuner.fit()
+    told = {
+        "removed": loses.removed,
+        "launched": sorted(loses.launched),
+        "statuses": [trial.status for trial in results._experiment_analysis.trials],
+        "iterations": [result.metrics["training_iteration"] for result in results],
+        "refused": len(search.pop_refusals()),
+    }
+    (FOLDER / "told.json").write_text(json.dumps(told))
+    ray.shutdown()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()

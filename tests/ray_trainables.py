@@ -1,0 +1,35 @@
+"""What the workers of the tests run, apart from all that they need not import."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+
+def improving(config: dict[str, Any]) -> None:
+    """Report a sphere three times, better each time."""
+    for step in range(3):
+        tune.report({"loss": config["x"] ** 2 + config["y"] ** 2 + 1 / (step + 1)})
+
+
+def recorded(config: dict[str, Any]) -> None:
+    """Append what a worker starts with to a file, then report four times, slowly."""
+    trial_id = tune.get_context().get_trial_id()
+    path = Path(config["folder"]) / "starts.jsonl"
+    before = path.read_text().splitlines() if path.exists() else []
+    start = {
+        "trial_id": trial_id,
+        "x": config["x"],
+        "node": ray.get_runtime_context().get_node_id(),
+        "again": any(trial_id in line for line in before),
+    }
+    with path.open("a") as file:
+        file.write(json.dumps(start) + "\n")
+    for step in range(4):
+        time.sleep(0.5)
+        tune.report({"loss": config["x"] ** 2 + 1 / (step + 1)})
