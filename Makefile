@@ -16,7 +16,7 @@ help:
 	@echo "make test-older-optuna  run the sampler's tests with Optuna 4.9"
 	@echo "make lint               ruff, mypy and import-linter"
 	@echo "make format             let ruff rewrite the sources"
-	@echo "make bench              measure the predictor's speed and what it adds to ask"
+	@echo "make bench              measure the predictor's speed and what it adds to ask and suggest"
 	@echo "make wheel              build the wheel into $(DIST)/"
 	@echo "make constraints        pin the newest versions of all dependencies again"
 	@echo "make clean              remove the environment and everything built"
@@ -64,6 +64,7 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/score_many.py
 	$(BIN)/python benchmarks/ask_overhead.py
+	$(BIN)/python benchmarks/suggest_overhead.py
 
 wheel: $(STAMP)
 	$(UV) build --quiet --wheel --build-constraint constraints.txt --python $(BIN)/python --out-dir $(DIST)

@@ -261,7 +261,7 @@ class Screen:
         uniform: Iterable[Draw[T]],
         *,
         bypass: bool = False,
-        on_refused: Callable[[Draw[T], Judgement], object] = lambda draw, judgement: None,
+        on_refused: Callable[[Draw[T], Judgement], object] | None = None,
     ) -> Choice[T]:
         """Draw until the prior does not refuse, at most ``max_draws`` times; then take the best-scored draw.
 
@@ -287,7 +287,8 @@ class Screen:
             if score is None or score >= self.threshold:
                 return Choice(draw.origin, judgement, drawn, refused)
             refused += 1
-            on_refused(draw, judgement)
+            if on_refused is not None:
+                on_refused(draw, judgement)
             if best is None or score > best[0]:
                 best = score, draw, judgement
         if best is None:

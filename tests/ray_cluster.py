@@ -6,14 +6,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import ray
 from known_priors import likes_small_x
 from ray import tune
 from ray.cluster_utils import Cluster
-from ray_support import SPACE
-from ray_trainables import recorded
+from ray_trainables import SPACE, recorded
 
 from ntk_prior_ray import NTKPriorSearch
 
@@ -23,10 +22,11 @@ FOLDER = Path(sys.argv[1])
 class LosesANode(tune.Callback):
     """Removes a node that is not the head once a trial runs on it."""
 
-    def __init__(self, cluster: Cluster, nodes: Sequence[Any]) -> None:
-        self.cluster, self.nodes = cluster, {node.node_id: node for node in nodes}
-        self.removed: str | None = None
-        self.launched: set[str] = set()
+    # A Tuner pickles its callbacks, which a cluster would not survive.
+    cluster: ClassVar[Cluster]
+    nodes: ClassVar[dict[str, Any]]
+    removed: ClassVar[str | None] = None
+    launched: ClassVar[set[str]] = set()
 
     def on_step_end(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
         self.launched.update(trial.trial_id for trial in trials)
@@ -36,7 +36,7 @@ class LosesANode(tune.Callback):
         for line in path.read_text().splitlines():
             node = json.loads(line)["node"]
             if node in self.nodes:
-                self.removed = node
+                LosesANode.removed = node
                 self.cluster.remove_node(self.nodes[node], allow_graceful=False)
                 return
 
@@ -48,7 +48,7 @@ def main() -> None:
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR", runtime_env=environment)
     cluster.wait_for_nodes()
     search = NTKPriorSearch(likes_small_x, epsilon=0.0, seed=0)
-    loses = LosesANode(cluster, nodes)
+    LosesANode.cluster, LosesANode.nodes = cluster, {node.node_id: node for node in nodes}
     tuner = tune.Tuner(
         recorded,
         param_space={**SPACE, "folder": str(FOLDER)},
@@ -58,13 +58,13 @@ def main() -> None:
             storage_path=str(FOLDER),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=3),
-            callbacks=[loses],
+            callbacks=[LosesANode()],
         ),
     )
     results = tuner.fit()
     told = {
-        "removed": loses.removed,
-        "launched": sorted(loses.launched),
+        "removed": LosesANode.removed,
+        "launched": sorted(LosesANode.launched),
         "statuses": [trial.status for trial in results._experiment_analysis.trials],
         "iterations": [result.metrics["training_iteration"] for result in results],
         "refused": len(search.pop_refusals()),
@@ -75,4 +75,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # As a module of its own name, whose classes are pickled without what they hold.
+    import ray_cluster
+
+    ray_cluster.main()

@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from ray import tune
 from ray.tune.search import ConcurrencyLimiter, Searcher
 from ray.tune.search.bayesopt import BayesOptSearch
 from ray.tune.search.hyperopt import HyperOptSearch
 from ray.tune.search.optuna import OptunaSearch
+from ray_trainables import SPACE
 
 from ntk_prior.screening import Prior
 from ntk_prior_ray import NTKPriorSearch
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-SPACE = {"x": tune.uniform(-1, 1), "y": tune.uniform(-1, 1)}
 
 
 class Scripted(Searcher):

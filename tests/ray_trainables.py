@@ -10,6 +10,8 @@ from typing import Any
 import ray
 from ray import tune
 
+SPACE = {"x": tune.uniform(-1, 1), "y": tune.uniform(-1, 1)}
+
 
 def improving(config: dict[str, Any]) -> None:
     """Report a sphere three times, better each time."""
@@ -33,3 +35,8 @@ def recorded(config: dict[str, Any]) -> None:
     for step in range(4):
         time.sleep(0.5)
         tune.report({"loss": config["x"] ** 2 + 1 / (step + 1)})
+
+
+def accurate(config: dict[str, Any]) -> None:
+    """Report one accuracy."""
+    tune.report({"accuracy": 1 / config["depth"]})

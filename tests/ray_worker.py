@@ -1,4 +1,4 @@
-"""An experiment in a process of its own, to be killed and restored: ``ray_worker.py FOLDER fit|restore|decisions``."""
+"""An experiment in a process of its own, to be killed and restored: ``ray_worker.py FOLDER fit|restore``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from pathlib import Path
 import ray
 from known_priors import likes_small_x
 from ray import tune
-from ray_support import SPACE, search_over
-from ray_trainables import recorded
+from ray_trainables import SPACE, recorded
 
 from ntk_prior_ray import NTKPriorSearch
 
@@ -29,18 +28,10 @@ def fit(tuner: tune.Tuner) -> None:
     (FOLDER / "results.json").write_text(json.dumps(rows))
 
 
-def decisions() -> list[float]:
-    """What an experiment that is not killed launches; uniform draws do not depend on results."""
-    search = search_over(likes_small_x, epsilon=0.0, seed=0)
-    return [search.suggest(str(number))["x"] for number in range(TRIALS)]
-
-
 if __name__ == "__main__":
-    if sys.argv[2] == "decisions":
-        print(json.dumps(decisions()))
-        sys.exit()
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "0"
     ray.init(
+        address="local",
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,

@@ -15,7 +15,8 @@ from known_priors import Judged, is_silent, judged, likes_small_x
 from ray import cloudpickle, tune
 from ray.tune.search import ConcurrencyLimiter, Searcher, SearchGenerator
 from ray.tune.search.optuna import OptunaSearch
-from ray_support import SEARCHERS, SPACE, finish, search_over, tuned
+from ray_support import SEARCHERS, finish, search_over, tuned
+from ray_trainables import SPACE
 
 from ntk_prior import Budget, NTKPrior, Task
 from ntk_prior_ray import NTKPriorSearch

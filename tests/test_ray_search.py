@@ -19,7 +19,8 @@ from known_priors import (
 from ray import tune
 from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, Repeater, Searcher
 from ray.tune.search.optuna import OptunaSearch
-from ray_support import SPACE, Scripted, finish, search_over, tuned
+from ray_support import Scripted, finish, search_over, tuned
+from ray_trainables import SPACE
 
 from ntk_prior.screening import Drawn, Screen
 from ntk_prior_ray import NTKPriorSearch

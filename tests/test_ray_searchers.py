@@ -14,7 +14,8 @@ from ray.tune.search import Searcher
 from ray.tune.search.bayesopt import BayesOptSearch
 from ray.tune.search.hyperopt import HyperOptSearch
 from ray.tune.search.optuna import OptunaSearch
-from ray_support import SPACE, Scripted, finish, search_over, sphere, tuned
+from ray_support import Scripted, finish, search_over, sphere, tuned
+from ray_trainables import SPACE
 
 from ntk_prior.screening import Drawn
 from ntk_prior_ray import NTKPriorSearch

@@ -10,6 +10,8 @@ import numpy as np
 import optuna
 import pytest
 
+from ntk_prior import Budget, NTKPrior, Task
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
@@ -39,13 +41,29 @@ def test_the_snippets_run_and_print_a_verdict(
     namespace: dict[str, Any], launched: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    for snippet in SNIPPETS:
+    for snippet in (one for one in SNIPPETS if "ray" not in one):
         exec(snippet, namespace)
     assert len(launched) == len(namespace["study"].trials) == 100
     assert all(trial.user_attrs["ntk_prior"]["verdict"] for trial in namespace["study"].trials)
     printed = capsys.readouterr().out
     assert str(namespace["found"].verdict) in printed
     assert namespace["found"].reason in printed
+
+
+@pytest.mark.xdist_group("ray")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("local_ray")
+def test_the_ray_snippet_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray_trainables import accurate
+
+    monkeypatch.setenv("RAY_AIR_LOCAL_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("TUNE_RESULT_DIR", str(tmp_path))
+    (snippet,) = [one for one in SNIPPETS if "NTKPriorSearch" in one]
+    namespace = {"prior": NTKPrior(Task.equicorrelated(100, 0.1), Budget(steps=500, width=128)), "train": accurate}
+    exec(snippet.replace("num_samples=20", "num_samples=2"), namespace)
+    frame = namespace["results"].get_dataframe()  # type: ignore[attr-defined]
+    assert len(frame) == 2
+    assert set(frame["ntk_prior/verdict"]) == {"feasible"}
 
 
 def test_every_script_that_the_readme_names_exists() -> None:
