@@ -1,14 +1,17 @@
-"""The main job: an Optuna study of trainings, with the prior before the launch and a report at the end."""
+"""The main job: a study of trainings, with the prior before the launch and a report at the end.
+
+What the engines share is here, with Optuna's own; Ray Tune's is in ``ray_job``.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -20,7 +23,7 @@ from ntk_prior import Architecture, Budget, Feasibility, NTKPrior, Task
 from ntk_prior.data import Images, download_cifar10, load_cifar10, load_digits, prepared
 from ntk_prior_cli.console import INTERRUPTED, errors, momentum_of, output
 from ntk_prior_cli.console import Optimizer as OptimizerName
-from ntk_prior_flax import train, training_flops
+from ntk_prior_flax import Report, train, training_flops
 from ntk_prior_optuna import NTKPriorSampler
 
 RESULT = "result"
@@ -52,6 +55,22 @@ class Job:
     output: Path
 
 
+class Launched(NamedTuple):
+    """A trial whose training finished, whatever ran it.
+
+    Attributes:
+        number: Its number.
+        params: Its configuration.
+        result: What its training reached, a ``TrainingResult`` as a dictionary.
+        prior: What the prior said of it, or None without a prior.
+    """
+
+    number: int
+    params: dict[str, Any]
+    result: dict[str, Any]
+    prior: dict[str, Any] | None
+
+
 @dataclass
 class Ledger:
     """The prior, keeping what it was asked: a configuration that was judged and not launched was refused."""
@@ -65,10 +84,11 @@ class Ledger:
         self.judged.append((dict(config), found))
         return found
 
-    def refused(self, launched: list[dict[str, Any]]) -> list[tuple[dict[str, Any], Feasibility]]:
-        """Judged configurations that never became a trial's parameters."""
+    def refused(self, launched: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
+        """Judged configurations that never became a trial's parameters, with their verdicts."""
         taken = {json.dumps(params, sort_keys=True) for params in launched}
-        return [entry for entry in self.judged if json.dumps(entry[0], sort_keys=True) not in taken]
+        entries = [entry for entry in self.judged if json.dumps(entry[0], sort_keys=True) not in taken]
+        return [(params, found.verdict.value) for params, found in entries]
 
 
 def search_space(kind: str) -> dict[str, BaseDistribution]:
@@ -110,10 +130,8 @@ def load(job: Job) -> Images:
     return prepared(images, n_train=job.n_train, n_test=min(1000, len(images.x_test)), side=job.side)
 
 
-def run(job: Job) -> int:
-    """Run the job; returns the exit code."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    images = load(job)
+def prepared_prior(job: Job, images: Images) -> tuple[NTKPrior, Budget]:
+    """The prior for the job's data, and the budget of each of its trainings."""
     # A fully connected network sees no pixels, and a summary without them takes a tenth of the time.
     x = images.x_train if job.kind == "cnn" else images.x_train.reshape(len(images.x_train), -1)
     task = Task.from_arrays(x, images.y_train, n_test=len(images.y_test))
@@ -125,7 +143,25 @@ def run(job: Job) -> int:
         width=job.width,
         parametrization=job.parametrization,
     )
-    ledger = Ledger(NTKPrior(task, budget, to_architecture=lambda config: {**config, "kind": job.kind}))
+    kind = job.kind
+    return NTKPrior(task, budget, to_architecture=lambda config: {**config, "kind": kind}), budget
+
+
+def trained(
+    params: Mapping[str, Any], job: Job, prior: NTKPrior, images: Images, seed: int, report: Report | None = None
+) -> dict[str, Any]:
+    """Train one configuration; what it reached, a ``TrainingResult`` as a dictionary."""
+    architecture, spent = specification(params, job, prior.budget)
+    data = (images.x_train, images.y_train, images.x_test, images.y_test)
+    return asdict(train(architecture, spent, *data, task=prior.task, seed=seed, report=report))
+
+
+def run(job: Job) -> int:
+    """Run the job as an Optuna study; returns the exit code."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    images = load(job)
+    prior, budget = prepared_prior(job, images)
+    ledger = Ledger(prior)
     space = search_space(job.kind)
     base = base_sampler(job.base, job.seed)
     sampler = NTKPriorSampler(ledger, base, search_space=space, seed=job.seed) if job.prior else base
@@ -135,29 +171,28 @@ def run(job: Job) -> int:
 
     def objective(trial: Trial) -> float:
         params = {name: suggested(trial, name, distribution) for name, distribution in space.items()}
-        architecture, spent = specification(params, job, budget)
-        result = train(
-            architecture,
-            spent,
-            images.x_train,
-            images.y_train,
-            images.x_test,
-            images.y_test,
-            task=task,
-            seed=job.seed + trial.number,
-        )
-        trial.set_user_attr(RESULT, asdict(result))
-        return result.best_test_accuracy
+        result = trained(params, job, prior, images, job.seed + trial.number)
+        trial.set_user_attr(RESULT, result)
+        return float(result["best_test_accuracy"])
 
     started = time.perf_counter()
     remaining = max(job.trials - len(launched_trials(study)), 0)
     interrupted = not _optimise(study, objective, remaining)
-    report = reported(job, study, ledger, budget, images, time.perf_counter() - started)
-    job.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    _print(report, job.output)
+    refused = ledger.refused([trial.params for trial in study.get_trials(deepcopy=False)]) if job.prior else []
+    launched = [
+        Launched(trial.number, trial.params, trial.user_attrs[RESULT], trial.user_attrs.get("ntk_prior"))
+        for trial in launched_trials(study)
+    ]
+    concluded(reported(job, launched, refused, budget, images, time.perf_counter() - started), job.output)
     if interrupted:
         return INTERRUPTED
-    return 0 if report["launched"] else 1
+    return 0 if launched else 1
+
+
+def concluded(report: Mapping[str, Any], path: Path) -> None:
+    """Write the report and print it."""
+    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _print(report, path)
 
 
 def suggested(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
@@ -208,14 +243,26 @@ def _optimise(study: optuna.Study, objective: Any, trials: int) -> bool:
 
 
 def reported(
-    job: Job, study: optuna.Study, ledger: Ledger, budget: Budget, images: Images, seconds: float
+    job: Job,
+    launched: Sequence[Launched],
+    refused: Sequence[tuple[Mapping[str, Any], str]],
+    budget: Budget,
+    images: Images,
+    seconds: float,
 ) -> dict[str, Any]:
-    """What the run did, as JSON-serialisable values."""
-    trials = launched_trials(study)
-    refused = ledger.refused([trial.params for trial in study.get_trials(deepcopy=False)]) if job.prior else []
-    results = [trial.user_attrs[RESULT] for trial in trials]
+    """What the run did, as JSON-serialisable values.
+
+    Args:
+        job: The options.
+        launched: The finished trials.
+        refused: Configurations that the prior refused, with its verdicts.
+        budget: Of each training.
+        images: The data.
+        seconds: That the run took.
+    """
+    results = [trial.result for trial in launched]
     chance = 1.0 / images.n_classes
-    best = max(trials, key=lambda trial: trial.values[0], default=None)
+    best = max(launched, key=lambda trial: trial.result["best_test_accuracy"], default=None)
     saved = 0.0
     for params, _ in refused:
         architecture, spent = specification(params, job, budget)
@@ -223,9 +270,9 @@ def reported(
     return {
         "options": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(job).items()},
         "data": images.name,
-        "launched": len(trials),
-        "refused": dict(Counter(found.verdict.value for _, found in refused)),
-        "best_test_accuracy": best.values[0] if best else None,
+        "launched": len(launched),
+        "refused": dict(Counter(verdict for _, verdict in refused)),
+        "best_test_accuracy": best.result["best_test_accuracy"] if best else None,
         "best_params": best.params if best else None,
         "launched_hopeless": sum(hopeless(result, chance) for result in results),
         "launched_flops": sum(result["flops"] for result in results),
@@ -233,15 +280,7 @@ def reported(
         "refused_flops_are": "6 per weight application, for the steps of the budget, of every draw refused in this run",
         "training_seconds": sum(result["seconds"] for result in results),
         "seconds": seconds,
-        "trials": [
-            {
-                "number": trial.number,
-                "params": trial.params,
-                "result": trial.user_attrs[RESULT],
-                "prior": trial.user_attrs.get("ntk_prior"),
-            }
-            for trial in trials
-        ],
+        "trials": [trial._asdict() for trial in launched],
     }
 
 

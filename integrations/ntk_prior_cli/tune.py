@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,13 @@ class Data(StrEnum):
 
     DIGITS = "digits"
     CIFAR10 = "cifar10"
+
+
+class Engine(StrEnum):
+    """Tuners."""
+
+    OPTUNA = "optuna"
+    RAY = "ray"
 
 
 class Base(StrEnum):
@@ -49,6 +57,14 @@ def tune(
     resume: Annotated[bool, typer.Option(help="Go on with the study of that name up to --trials in all.")] = False,
     seed: Annotated[int, typer.Option()] = 0,
     output: Annotated[Path, typer.Option(help="JSON report.")] = Path("ntk-prior-report.json"),
+    engine: Annotated[Engine, typer.Option(help="Tuner that launches the trials.")] = Engine.OPTUNA,
+    address: Annotated[str | None, typer.Option(help="Ray cluster, such as auto; default: a local one.")] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(min=0, help="With Ray; fractions allowed. Default: 1 where the cluster has GPUs.")
+    ] = None,
+    storage_path: Annotated[
+        Path | None, typer.Option(help="Folder of Ray's results, shared by all nodes; default: ntk-prior-ray.")
+    ] = None,
 ) -> None:
     """Tune weight variance, bias variance, depth, activation, pooling and learning rate of a Flax network.
 
@@ -57,7 +73,14 @@ def tune(
     ntk-prior tune
 
     ntk-prior tune --data cifar10 --data-dir DIR --base random --trials 50 --storage sqlite:///study.db
+
+    ntk-prior tune --engine ray --address auto --gpus-per-trial 0.5 --trials 200
+
+    With Ray, --resume finishes an interrupted run with the number of trials that it was started with.
     """
+    require_options(
+        engine, storage, {"--address": address, "--gpus-per-trial": gpus_per_trial, "--storage-path": storage_path}
+    )
     # Only this command needs the extras; the others must work without them.
     from ntk_prior_cli.job import Job, run
 
@@ -82,6 +105,25 @@ def tune(
         seed=seed,
         output=output,
     )
-    code = run(job)
+    if engine is Engine.RAY:
+        from ntk_prior_cli import ray_job
+
+        place = ray_job.Cluster(address or "local", gpus_per_trial, storage_path or Path("ntk-prior-ray"))
+        code = ray_job.run(job, place)
+    else:
+        code = run(job)
     if code:
         raise typer.Exit(code)
+
+
+def require_options(engine: Engine, storage: str | None, of_ray: Mapping[str, object]) -> None:
+    """Refuse options that the engine would ignore.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if engine is Engine.RAY and storage is not None:
+        raise ValueError(f"--storage: expected none with --engine ray, received {storage!r}: use --storage-path")
+    for name, value in of_ray.items():
+        if engine is Engine.OPTUNA and value is not None:
+            raise ValueError(f"{name}: expected none without --engine ray, received {value}")

@@ -8,6 +8,6 @@ except ImportError as error:
     raise ImportError(f"ntk_prior_flax needs {error.name}: pip install 'ntk-prior[train]'") from error
 
 from ntk_prior_flax.networks import Network
-from ntk_prior_flax.training import TrainingResult, train, training_flops
+from ntk_prior_flax.training import Report, TrainingResult, train, training_flops
 
-__all__ = ["Network", "TrainingResult", "train", "training_flops"]
+__all__ = ["Network", "Report", "TrainingResult", "train", "training_flops"]
