@@ -12,18 +12,19 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import optuna
-from ray import tune
+from ask_overhead import EASY, HARD, compiled_prior, objective
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 from rich.console import Console
 from rich.table import Table
 
-import ntk_prior as ntp
+from ntk_prior.screening import Prior
+from ntk_prior_cli.ray_job import domain
 from ntk_prior_ray import NTKPriorSearch
 from ntk_prior_ray.searchers import UniformSearch
 
@@ -32,25 +33,10 @@ SEARCHERS: dict[str, Callable[[], Searcher]] = {
     "Optuna, random": lambda: OptunaSearch(sampler=optuna.samplers.RandomSampler(seed=0)),
     "Optuna, TPE": lambda: OptunaSearch(seed=0),
 }
-ACTIVATIONS = ["erf", "tanh", "relu"]
-SPACES: dict[str, dict[str, Any]] = {
-    "ordinary": {
-        "weight_variance": tune.uniform(1.0, 2.5),
-        "bias_variance": tune.uniform(0.0, 0.5),
-        "depth": tune.randint(1, 13),
-        "activation": tune.choice(ACTIVATIONS),
-    },
+SPACES = {
+    label: {name: domain(distribution) for name, distribution in space.items()}
+    for label, space in {"ordinary": EASY, "mostly refused": HARD}.items()
 }
-SPACES["mostly refused"] = {
-    **SPACES["ordinary"],
-    "weight_variance": tune.uniform(0.5, 8.0),
-    "depth": tune.randint(1, 129),
-}
-
-
-def objective(config: Mapping[str, Any]) -> float:
-    """Smooth, best at moderate depth near criticality."""
-    return float((config["weight_variance"] - 1.7) ** 2 + config["bias_variance"] + (config["depth"] / 8 - 1) ** 2)
 
 
 def trial(search: Searcher, number: int) -> tuple[float, float]:
@@ -65,7 +51,7 @@ def trial(search: Searcher, number: int) -> tuple[float, float]:
 
 
 def compare(
-    make: Callable[[], Searcher], prior: ntp.NTKPrior, space: dict[str, Any], trials: int
+    make: Callable[[], Searcher], prior: Prior, space: dict[str, Any], trials: int
 ) -> tuple[float, float, float, float, float]:
     """Median suggest alone, with the prior, mean added (ms), refused for each trial, trials a second with the prior."""
     alone, wrapped = make(), NTKPriorSearch(prior, make(), seed=0)
@@ -82,10 +68,7 @@ def main(trials: int) -> None:
     """Print one row for each search algorithm and space."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.disable(logging.WARNING)
-    prior = ntp.NTKPrior(ntp.Task.cifar10(5_000), ntp.Budget(steps=5_000, width=512))
-    for activation in ACTIVATIONS:  # Compile and tabulate before the clock runs.
-        config = {"weight_variance": 1.7, "bias_variance": 0.1, "depth": 4, "activation": activation}
-        assert prior(config).reason
+    prior = compiled_prior()
     table = Table(title=f"suggest, {trials} trials, milliseconds")
     table.add_column("search algorithm")
     table.add_column("space")

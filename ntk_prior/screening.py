@@ -322,10 +322,14 @@ PATIENCE = 10.0
 
 
 def trust_in_view_of(evidence: Sequence[Evidence], threshold: float) -> float:
-    """How far a prior is still believed, see ``trust``: it would have held back what scores below ``threshold``."""
-    recent = evidence[-EVIDENCE_WINDOW:]
-    held_back = [one.plain and one.score < threshold for one in recent]
-    return trust(held_back, [one.losses for one in recent]) if any(held_back) else 1.0
+    """How far a prior is still believed, see ``trust``: it would have held back what scores below ``threshold``.
+
+    Args:
+        evidence: The latest ``EVIDENCE_WINDOW`` finished trials at most.
+        threshold: That of the ``Screen``.
+    """
+    held_back = [one.plain and one.score < threshold for one in evidence]
+    return trust(held_back, [one.losses for one in evidence]) if any(held_back) else 1.0
 
 
 def trust(held_back: ArrayLike, losses: ArrayLike) -> float:

@@ -49,15 +49,8 @@ def postgres_url() -> Iterator[str]:
 def local_ray() -> Iterator[None]:
     """One quiet Ray of two CPUs for all tests of the session; they are marked to run in one process."""
     import ray
+    import ray_local
 
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=80_000_000,
-        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
-    )
+    ray_local.start_two_cpus()
     yield
     ray.shutdown()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import ray
+import ray_local
 from known_priors import likes_small_x
 from ray import tune
 from ray.cluster_utils import Cluster
@@ -42,10 +43,10 @@ class LosesANode(tune.Callback):
 
 
 def main() -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 80_000_000})
-    nodes = [cluster.add_node(num_cpus=1, object_store_memory=80_000_000) for _ in range(2)]
-    environment = {"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}}
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR", runtime_env=environment)
+    node = {"num_cpus": 1, "object_store_memory": ray_local.OBJECT_STORE}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    nodes = [cluster.add_node(**node) for _ in range(2)]
+    ray_local.start(cluster.address)
     cluster.wait_for_nodes()
     search = NTKPriorSearch(likes_small_x, epsilon=0.0, seed=0)
     LosesANode.cluster, LosesANode.nodes = cluster, {node.node_id: node for node in nodes}

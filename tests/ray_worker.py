@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-import ray
+import ray_local
 from known_priors import likes_small_x
 from ray import tune
 from ray_trainables import SPACE, recorded
@@ -30,15 +30,7 @@ def fit(tuner: tune.Tuner) -> None:
 
 if __name__ == "__main__":
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "0"
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=80_000_000,
-        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
-    )
+    ray_local.start_two_cpus()
     if sys.argv[2] == "restore":
         fit(tune.Tuner.restore(str(FOLDER / "experiment"), recorded, resume_unfinished=True))
     else:

@@ -130,8 +130,8 @@ def load(job: Job) -> Images:
     return prepared(images, n_train=job.n_train, n_test=min(1000, len(images.x_test)), side=job.side)
 
 
-def prepared_prior(job: Job, images: Images) -> tuple[NTKPrior, Budget]:
-    """The prior for the job's data, and the budget of each of its trainings."""
+def prepared_prior(job: Job, images: Images) -> NTKPrior:
+    """The prior for the job's data; its budget is that of each training."""
     # A fully connected network sees no pixels, and a summary without them takes a tenth of the time.
     x = images.x_train if job.kind == "cnn" else images.x_train.reshape(len(images.x_train), -1)
     task = Task.from_arrays(x, images.y_train, n_test=len(images.y_test))
@@ -143,8 +143,7 @@ def prepared_prior(job: Job, images: Images) -> tuple[NTKPrior, Budget]:
         width=job.width,
         parametrization=job.parametrization,
     )
-    kind = job.kind
-    return NTKPrior(task, budget, to_architecture=lambda config: {**config, "kind": kind}), budget
+    return NTKPrior(task, budget, to_architecture=lambda config: {**config, "kind": job.kind})
 
 
 def trained(
@@ -160,7 +159,7 @@ def run(job: Job) -> int:
     """Run the job as an Optuna study; returns the exit code."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     images = load(job)
-    prior, budget = prepared_prior(job, images)
+    prior = prepared_prior(job, images)
     ledger = Ledger(prior)
     space = search_space(job.kind)
     base = base_sampler(job.base, job.seed)
@@ -183,7 +182,7 @@ def run(job: Job) -> int:
         Launched(trial.number, trial.params, trial.user_attrs[RESULT], trial.user_attrs.get("ntk_prior"))
         for trial in launched_trials(study)
     ]
-    concluded(reported(job, launched, refused, budget, images, time.perf_counter() - started), job.output)
+    concluded(reported(job, launched, refused, prior.budget, images, time.perf_counter() - started), job.output)
     if interrupted:
         return INTERRUPTED
     return 0 if launched else 1

@@ -54,7 +54,7 @@ class Cluster:
 def run(job: Job, cluster: Cluster) -> int:
     """Run the job with Ray Tune; returns the exit code."""
     images = load(job)
-    prior, budget = prepared_prior(job, images)
+    prior = prepared_prior(job, images)
     experiment = cluster.storage_path.absolute() / job.study
     if experiment.exists() and not job.resume:
         raise ValueError(f"study: expected a new name, received {job.study!r}, of which {experiment} holds results")
@@ -76,7 +76,7 @@ def run(job: Job, cluster: Cluster) -> int:
         if RESULT in metrics
     ]
     concluded(
-        reported(job, launched, refused_in(experiment), budget, images, time.perf_counter() - started), job.output
+        reported(job, launched, refused_in(experiment), prior.budget, images, time.perf_counter() - started), job.output
     )
     return 0 if launched else 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ntk_prior.screening import EVIDENCE_WINDOW, Drawn, Evidence, Record, trust_in_view_of
+from ntk_prior.screening import EVIDENCE_WINDOW, Evidence, Record, trust_in_view_of
 
 REFUSALS_KEPT = 10_000
 """Refused proposals kept until they are read, the latest ones."""
@@ -98,30 +98,3 @@ class Ledger:
                 self.points.remove(point)
                 return True
         return False
-
-    def to_state(self) -> dict[str, Any]:
-        """A copy in plain values."""
-        return {
-            "number": self.number,
-            "taught": self.taught,
-            "points": list(self.points),
-            "live": {name: {**one._asdict(), "record": one.record.to_json()} for name, one in self.live.items()},
-            "evidence": [tuple(one) for one in self.evidence],
-            "refusals": [tuple(one) for one in self.refusals],
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Ledger:
-        """The inverse of ``to_state``."""
-        return cls(
-            number=state["number"],
-            taught=state["taught"],
-            points=list(state["points"]),
-            live={name: Live(**{**one, "record": _record(one["record"])}) for name, one in state["live"].items()},
-            evidence=[Evidence(*one) for one in state["evidence"]],
-            refusals=[Refusal(*one) for one in state["refusals"]],
-        )
-
-
-def _record(values: dict[str, Any]) -> Record:
-    return Record(**{**values, "drawn": Drawn(values["drawn"])})

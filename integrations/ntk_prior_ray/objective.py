@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ntk_prior.architecture import require_choice
+
 MODES = ("min", "max")
 
 
@@ -20,8 +22,7 @@ def require_objective(metric: Any, mode: Any) -> None:
         if value is not None and not all(isinstance(one, str) for one in _listed(value)):
             raise TypeError(f"{name}: expected a string or a list of strings, received {value!r}")
     for one in _listed(mode):
-        if one not in MODES:
-            raise ValueError(f"mode: expected one of {', '.join(MODES)}, received {one!r}")
+        require_choice("mode", one, MODES)
     if metric is None or mode is None:
         return
     if isinstance(metric, str) != isinstance(mode, str) or len(_listed(metric)) != len(_listed(mode)):

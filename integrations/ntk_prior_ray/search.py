@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
@@ -65,10 +66,10 @@ class NTKPriorSearch(Searcher):
     which the last 400 finished trials speak against the prior. Trials that fail, or whose metric is not finite, rank
     last.
 
-    Refused proposals leave no open trial in the wrapped search algorithm. The first 200 of them teach an Optuna study
-    what is infeasible (pruned, with a graded constraint from Optuna 5 on); later ones become failed trials, which
-    Optuna's samplers ignore. Results of configurations that it did not propose reach it as ``add_evaluated_point``,
-    where it knows that.
+    Refused proposals leave no open trial in the wrapped search algorithm. The first 200 of them teach Optuna
+    (pruned, with a graded constraint from Optuna 5 on) and HyperOpt (done, but failed) what is infeasible; later ones
+    become trials that both ignore. Results of configurations that it did not propose reach it as
+    ``add_evaluated_point``, where it knows that.
 
     The Tuner hides ``tune.sample_from`` and values that are no numbers, strings or booleans from every search
     algorithm. Give the space to ``NTKPriorSearch(space=...)`` if the prior is to see them.
@@ -226,7 +227,7 @@ class NTKPriorSearch(Searcher):
         """
         self._require_ready()
         values = None if error or pruned else measured({self.metric: value}, self.metric)
-        record = Record.of(self.judge(parameters), Drawn.PLAIN)
+        record = _recorded(self.judge(parameters), Drawn.PLAIN)
         self._ledger.weigh(record, worst(self.metric) if values is None else losses(values, self.mode))
         how = {"error": error, "pruned": pruned, "intermediate_values": intermediate_values}
         self._teach(self._composition.point(parameters), value, **how)
@@ -266,7 +267,7 @@ class NTKPriorSearch(Searcher):
             # A restored Tuner does not give the space again.
             "composition": self._composition,
             "space_passed_on": self._space_passed_on,
-            **self._ledger.to_state(),
+            "ledger": deepcopy(self._ledger),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -275,7 +276,7 @@ class NTKPriorSearch(Searcher):
         self._metric, self._mode = state["objective"]
         self._composition = state["composition"]
         self._space_passed_on = state["space_passed_on"]
-        self._ledger = Ledger.from_state(state)
+        self._ledger = deepcopy(state["ledger"])
 
     def save(self, checkpoint_path: str) -> None:
         """Write the state, the wrapped search algorithm's included, to a file."""
@@ -380,10 +381,7 @@ class NTKPriorSearch(Searcher):
     def _launch(self, trial_id: str, choice: Choice[_Proposal]) -> Config:
         config, inner_id = choice.origin
         point = self._composition.point(config) if inner_id is None else None
-        # Without the reason: to word it takes longer than to judge.
-        judgement = choice.judgement
-        record = Record(score_of(judgement), str(judgement.verdict), "", choice.drawn)
-        self._ledger.launch(trial_id, Live(record, inner_id, point))
+        self._ledger.launch(trial_id, Live(_recorded(choice.judgement, choice.drawn), inner_id, point))
         self._notices.heard(choice.judgement, self._composition.hint)
         return config
 
@@ -407,6 +405,11 @@ class NTKPriorSearch(Searcher):
             self._inner.tell(point, value, **how)
         except NotImplementedError:
             self._notices.tell("teach", f"{self._inner.name} cannot learn from configurations that it did not propose")
+
+
+def _recorded(judgement: Judgement, drawn: Drawn) -> Record:
+    """What is kept of a judgement, without the reason: to word that takes longer than to judge."""
+    return Record(score_of(judgement), str(judgement.verdict), "", drawn)
 
 
 def _first(values: Iterator[Any]) -> Any:
