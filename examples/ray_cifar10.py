@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -34,7 +35,11 @@ def trainable(config: dict[str, Any], images: Images, budget: dict[str, Any]) ->
     architecture = Architecture(**{name: config[name] for name in names})
 
     def report(step: int, train_loss: float, test_accuracy: float) -> None:
-        metrics = {"step": step, "train_loss": min(train_loss, 1e9), "test_accuracy": test_accuracy}
+        metrics = {
+            "step": step,
+            "train_loss": train_loss if math.isfinite(train_loss) else 1e9,
+            "test_accuracy": test_accuracy,
+        }
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "result.json").write_text(json.dumps({**metrics, "config": config}))
             tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,19 @@ def improving(config: dict[str, Any]) -> None:
     """Report a sphere three times, better each time."""
     for step in range(3):
         tune.report({"loss": config["x"] ** 2 + config["y"] ** 2 + 1 / (step + 1)})
+
+
+def checkpointed(config: dict[str, Any]) -> None:
+    """Report four times in all, each with a checkpoint to go on from."""
+    before = tune.get_checkpoint()
+    done = 0
+    if before is not None:
+        with before.as_directory() as folder:
+            done = int((Path(folder) / "step").read_text())
+    for step in range(done + 1, 5):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "step").write_text(str(step))
+            tune.report({"loss": config["x"]}, checkpoint=tune.Checkpoint.from_directory(folder))
 
 
 def recorded(config: dict[str, Any]) -> None:

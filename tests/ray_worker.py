@@ -12,7 +12,7 @@ from known_priors import likes_small_x
 from ray import tune
 from ray_trainables import SPACE, recorded
 
-from ntk_prior_ray import NTKPriorSearch
+from ntk_prior_ray import NTKPriorCallback, NTKPriorSearch
 
 FOLDER = Path(sys.argv[1])
 TRIALS = 10
@@ -36,5 +36,6 @@ if __name__ == "__main__":
     else:
         search = NTKPriorSearch(likes_small_x, epsilon=0.0, seed=0)
         settings = tune.TuneConfig(metric="loss", mode="min", num_samples=TRIALS, search_alg=search, reuse_actors=True)
-        place = tune.RunConfig(name="experiment", storage_path=str(FOLDER), verbose=0)
+        callbacks = [NTKPriorCallback(search)]
+        place = tune.RunConfig(name="experiment", storage_path=str(FOLDER), verbose=0, callbacks=callbacks)
         fit(tune.Tuner(recorded, param_space={**SPACE, "folder": str(FOLDER)}, tune_config=settings, run_config=place))

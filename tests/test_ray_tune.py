@@ -18,7 +18,7 @@ from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining
 from ray.tune.search import ConcurrencyLimiter, Repeater, Searcher
 from ray.tune.search.optuna import OptunaSearch
 from ray_support import search_over
-from ray_trainables import SPACE, improving
+from ray_trainables import SPACE, checkpointed, improving
 
 from ntk_prior import Budget, NTKPrior, Task
 from ntk_prior_ray import FeasibleMutation, NTKPriorCallback, NTKPriorSearch
@@ -29,11 +29,17 @@ TESTS = Path(__file__).parent
 
 
 def experiment(
-    folder: Path, search: Searcher | None, *, callbacks: tuple[Any, ...] = (), space: Any = SPACE, **options: Any
+    folder: Path,
+    search: Searcher | None,
+    *,
+    run: Any = improving,
+    callbacks: tuple[Any, ...] = (),
+    space: Any = SPACE,
+    **options: Any,
 ) -> tune.Tuner:
     settings = {"metric": "loss", "mode": "min", "num_samples": 6, "reuse_actors": True, **options}
     return tune.Tuner(
-        improving,
+        run,
         param_space=space,
         tune_config=tune.TuneConfig(search_alg=search, **settings),
         run_config=tune.RunConfig(name="experiment", storage_path=str(folder), verbose=0, callbacks=list(callbacks)),
@@ -91,15 +97,23 @@ class TestLocally:
         assert time.monotonic() - started < 60
 
     def test_population_based_training_is_guarded(self, tmp_path: Path) -> None:
-        guard = FeasibleMutation(likes_small_x, ["x"])
+        # Ray takes no search algorithm beside it. All start with a feasible x, and every mutation leaves the feasible
+        # ones; the guard halves it.
         scheduler = PopulationBasedTraining(
-            perturbation_interval=1, hyperparam_mutations={"x": tune.uniform(0.1, 1)}, custom_explore_fn=guard
+            time_attr="training_iteration",
+            perturbation_interval=2,
+            synch=True,
+            quantile_fraction=0.5,
+            resample_probability=1.0,
+            hyperparam_mutations={"x": tune.uniform(0.8, 1.0)},
+            custom_explore_fn=FeasibleMutation(likes_small_x, ["x"]),
         )
-        space = {"x": tune.uniform(0.1, 1), "y": 0.0}
-        # Ray takes no search algorithm beside it, so only what it mutates is guarded.
-        results = experiment(tmp_path, None, space=space, scheduler=scheduler, num_samples=3).fit()
+        space = {"x": tune.uniform(0.6, 0.7), "y": 0.0}
+        results = experiment(tmp_path, None, run=checkpointed, space=space, scheduler=scheduler, num_samples=2).fit()
         assert results.num_errors == 0
-        assert any(config["x"] <= 0.7 for config in (result.config for result in results))
+        found = [result.config["x"] for result in results]
+        assert any(0.4 <= x <= 0.5 for x in found), found
+        assert all(x <= 0.7 for x in found), found
 
     def test_grid_search_is_refused_before_anything_starts(self, tmp_path: Path) -> None:
         space = {"x": tune.grid_search([0.1, 0.2]), "y": 0.0}
@@ -133,6 +147,9 @@ def test_a_killed_driver_is_restored_without_losing_or_repeating_a_trial(tmp_pat
     uninterrupted = search_over(likes_small_x)
     expected = [uninterrupted.suggest(str(number))["x"] for number in range(10)]
     assert sorted(row["x"] for row in rows) == sorted(expected)
+    lines = (tmp_path / "experiment" / "ntk_rejections.jsonl").read_text().splitlines()
+    refused = {json.loads(line)["config"]["x"] for line in lines}
+    assert refused == {refusal.config["x"] for refusal in uninterrupted.pop_refusals()} != set()
 
 
 def test_a_cluster_that_loses_a_node_finishes_every_trial_and_starts_no_worker_for_refused_ones(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_snippets_run_and_print_a_verdict(
     namespace: dict[str, Any], launched: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    for snippet in (one for one in SNIPPETS if "ray" not in one):
+    for snippet in (one for one in SNIPPETS if "ntk_prior_ray" not in one):
         exec(snippet, namespace)
     assert len(launched) == len(namespace["study"].trials) == 100
     assert all(trial.user_attrs["ntk_prior"]["verdict"] for trial in namespace["study"].trials)
@@ -56,14 +56,16 @@ def test_the_snippets_run_and_print_a_verdict(
 def test_the_ray_snippet_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ray_trainables import accurate
 
-    monkeypatch.setenv("RAY_AIR_LOCAL_CACHE_DIR", str(tmp_path))
-    monkeypatch.setenv("TUNE_RESULT_DIR", str(tmp_path))
+    # Where no storage_path is given, Ray writes below the home directory.
+    monkeypatch.setenv("HOME", str(tmp_path))
     (snippet,) = [one for one in SNIPPETS if "NTKPriorSearch" in one]
-    namespace = {"prior": NTKPrior(Task.equicorrelated(100, 0.1), Budget(steps=500, width=128)), "train": accurate}
+    namespace = {"prior": NTKPrior(Task.cifar10(1_000), Budget(steps=500, width=256)), "train": accurate}
     exec(snippet.replace("num_samples=20", "num_samples=2"), namespace)
     frame = namespace["results"].get_dataframe()  # type: ignore[attr-defined]
     assert len(frame) == 2
-    assert set(frame["ntk_prior/verdict"]) == {"feasible"}
+    # The snippet has no seed, so a trial may be one of those that bypass the prior.
+    assert set(frame[frame["ntk_prior/drawn"] != "plain"]["ntk_prior/verdict"]) <= {"feasible"}
+    assert frame["ntk_prior/score"].between(0, 1).all()
 
 
 def test_every_script_that_the_readme_names_exists() -> None:

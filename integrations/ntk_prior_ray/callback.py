@@ -60,20 +60,33 @@ class NTKPriorCallback(Callback):
     def on_step_end(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
         """Append the proposals refused meanwhile to their file."""
         if trials:
-            self._write(Path(trials[0].local_experiment_path))
+            self._write(trials[0].storage)
 
     def on_experiment_end(self, trials: Sequence[Any], **info: Any) -> None:
         """Append the last ones."""
         self.on_step_end(0, trials)
 
-    def _write(self, folder: Path) -> None:
+    def _write(self, storage: Any) -> None:
         refusals = self._search.pop_refusals()
         if not refusals:
             return
-        with (folder / REJECTIONS).open("a", encoding="utf-8") as file:
+        path = Path(storage.experiment_driver_staging_path) / REJECTIONS
+        if not path.exists():
+            # A restored experiment starts with an empty folder here, whose files replace the stored ones.
+            path.write_bytes(stored_rejections(storage))
+        with path.open("a", encoding="utf-8") as file:
             for refusal in refusals:
                 reason = self._search.judge(refusal.config).reason
                 file.write(json.dumps({**refusal._asdict(), "reason": reason}, default=str) + "\n")
+
+
+def stored_rejections(storage: Any) -> bytes:
+    """The file of refused proposals that an experiment's earlier sessions have stored; empty if there is none."""
+    try:
+        with storage.storage_filesystem.open_input_stream(f"{storage.experiment_fs_path}/{REJECTIONS}") as file:
+            return bytes(file.read())
+    except FileNotFoundError:
+        return b""
 
 
 def columns(judgement: Judgement, drawn: str | None) -> dict[str, Any]:
