@@ -59,7 +59,7 @@ def compare(
         search.set_search_properties("loss", "min", space)
     pairs = [(trial(alone, number), trial(wrapped, number)) for number in range(trials)]
     seconds = np.array([(one[0], other[0]) for one, other in pairs]) * 1e3
-    refused = len(wrapped.pop_refusals()) / trials
+    refused = len(wrapped.refusals()) / trials
     served = trials / sum(sum(other) for _, other in pairs)
     return *np.median(seconds, axis=0), float(np.mean(seconds[:, 1] - seconds[:, 0])), refused, served
 

@@ -68,7 +68,7 @@ def main() -> None:
         "launched": sorted(LosesANode.launched),
         "statuses": [trial.status for trial in results._experiment_analysis.trials],
         "iterations": [result.metrics["training_iteration"] for result in results],
-        "refused": len(search.pop_refusals()),
+        "refused": len(search.refusals()),
     }
     (FOLDER / "told.json").write_text(json.dumps(told))
     ray.shutdown()

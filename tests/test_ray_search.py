@@ -114,7 +114,7 @@ class TestExhaustion:
         search = search_over(refuses_everything)
         assert set(search.suggest("a")) == {"x", "y"}
         assert search.drawn("a") is Drawn.BEST_OF_REFUSED
-        refused = search.pop_refusals()
+        refused = search.refusals()
         assert len(refused) == 16
         assert search._ledger.live["a"].record.score == max(refusal.score for refusal in refused)
         search.suggest("b")
@@ -435,13 +435,13 @@ def test_trials_that_it_did_not_launch_are_ignored() -> None:
     assert search._ledger.evidence == []
 
 
-def test_refusals_are_read_once_and_the_latest_ten_thousand_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_latest_refusals_are_kept_and_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ntk_prior_ray.ledger.REFUSALS_KEPT", 20)
     search = search_over(refuses_everything)
     for number in range(3):
         search.suggest(str(number))
-    refusals = search.pop_refusals()
+    refusals = search.refusals()
     assert len(refusals) == 20
     assert refusals[-1].trial_id == "2"
     assert {"x", "y"} == set(refusals[-1].config)
-    assert search.pop_refusals() == []
+    assert [refusal.refused_before for refusal in refusals] == list(range(28, 48))

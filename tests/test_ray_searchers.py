@@ -31,7 +31,7 @@ class TestOptuna:
         inner = OptunaSearch(seed=0)
         search = search_over(likes_small_x, inner)
         configs = tuned(search, 40, concurrent=3)
-        refused = search.pop_refusals()
+        refused = search.refusals()
         assert len(refused) > 5
         assert states(inner) == {"COMPLETE": 40, "PRUNED": len(refused)}
         assert [trial.value for trial in inner._ot_study.trials if trial.values] == [sphere(one) for one in configs]
@@ -42,7 +42,7 @@ class TestOptuna:
         tuned(search, 20)
         pruned = [trial for trial in inner._ot_study.trials if trial.state.name == "PRUNED"]
         assert pruned
-        assert [trial.params for trial in pruned] == [refusal.config for refusal in search.pop_refusals()]
+        assert [trial.params for trial in pruned] == [refusal.config for refusal in search.refusals()]
         for trial in pruned:
             assert trial.constraints["ntk_prior"] == pytest.approx(0.3 - (1 - abs(trial.params["x"])))
         assert inner._ot_study.best_trial.constraints == {}
@@ -64,7 +64,7 @@ class TestOptuna:
         def refused() -> int:
             search = search_over(band, OptunaSearch(seed=0))
             tuned(search, 40)
-            return len(search.pop_refusals())
+            return len(search.refusals())
 
         taught = refused()
         monkeypatch.setattr(search_module, "REFUSALS_TAUGHT", 0)
@@ -113,7 +113,7 @@ class TestHyperOpt:
         inner = HyperOptSearch(random_state_seed=0, n_initial_points=5)
         search = search_over(likes_small_x, inner)
         tuned(search, 15)
-        refused = len(search.pop_refusals())
+        refused = len(search.refusals())
         assert 0 < refused < 15
         assert {trial["state"] for trial in inner._hpopt_trials.trials} == {hyperopt.JOB_STATE_DONE}
         assert Counter(inner._hpopt_trials.statuses()) == {"ok": 15, "fail": refused}

@@ -149,7 +149,7 @@ def test_a_killed_driver_is_restored_without_losing_or_repeating_a_trial(tmp_pat
     assert sorted(row["x"] for row in rows) == sorted(expected)
     lines = (tmp_path / "experiment" / "ntk_rejections.jsonl").read_text().splitlines()
     refused = {json.loads(line)["config"]["x"] for line in lines}
-    assert refused == {refusal.config["x"] for refusal in uninterrupted.pop_refusals()} != set()
+    assert refused == {refusal.config["x"] for refusal in uninterrupted.refusals()} != set()
 
 
 def test_a_cluster_that_loses_a_node_finishes_every_trial_and_starts_no_worker_for_refused_ones(tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ class NTKPriorCallback(Callback):
             raise TypeError(f"search: expected an NTKPriorSearch or a limiter around one, received {search!r}")
         self._search = inside[0]
         self._columns: dict[str, dict[str, Any]] = {}
+        # What the search algorithm has refused before belongs to another experiment.
+        self._next = max((one.refused_before + 1 for one in self._search.refusals()), default=0)
+        self._begun = False
 
     def on_trial_result(
         self, iteration: int, trials: Sequence[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -67,26 +70,31 @@ class NTKPriorCallback(Callback):
         self.on_step_end(0, trials)
 
     def _write(self, storage: Any) -> None:
-        refusals = self._search.pop_refusals()
+        refusals = [one for one in self._search.refusals() if one.refused_before >= self._next]
         if not refusals:
             return
         path = Path(storage.experiment_driver_staging_path) / REJECTIONS
-        if not path.exists():
-            # A restored experiment starts with an empty folder here, whose files replace the stored ones.
-            path.write_bytes(stored_rejections(storage))
+        if not self._begun:
+            # What is refused after the search algorithm's state was last stored is decided anew in a restored
+            # experiment. Its folder is empty here, and its files replace the stored ones.
+            path.write_bytes(b"".join(stored_before(refusals[0].refused_before, storage)))
+            self._begun = True
         with path.open("a", encoding="utf-8") as file:
             for refusal in refusals:
                 reason = self._search.judge(refusal.config).reason
                 file.write(json.dumps({**refusal._asdict(), "reason": reason}, default=str) + "\n")
+        self._next = refusals[-1].refused_before + 1
 
 
-def stored_rejections(storage: Any) -> bytes:
-    """The file of refused proposals that an experiment's earlier sessions have stored; empty if there is none."""
+def stored_before(first: int, storage: Any) -> list[bytes]:
+    """Lines on refused proposals before that one, which an experiment's earlier sessions have stored."""
     try:
         with storage.storage_filesystem.open_input_stream(f"{storage.experiment_fs_path}/{REJECTIONS}") as file:
-            return bytes(file.read())
+            lines = file.read().splitlines(keepends=True)
     except FileNotFoundError:
-        return b""
+        return []
+    # A driver that is killed may leave half a line, the last one.
+    return [line for line in lines if line.endswith(b"\n") and json.loads(line)["refused_before"] < first]
 
 
 def columns(judgement: Judgement, drawn: str | None) -> dict[str, Any]:

@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 
 from ntk_prior.screening import EVIDENCE_WINDOW, Evidence, Record, trust_in_view_of
 
-REFUSALS_KEPT = 10_000
-"""Refused proposals kept until they are read, the latest ones."""
+REFUSALS_KEPT = 5_000
+"""Refused proposals kept, the latest ones; every stored state holds them."""
 
 
 class Refusal(NamedTuple):
     """A proposal that was not launched.
 
     Attributes:
+        refused_before: How many proposals had been refused before.
         number: How many trials had been launched before.
         trial_id: The trial for which another configuration was found.
         config: The proposal.
@@ -22,6 +23,7 @@ class Refusal(NamedTuple):
         verdict: Its verdict.
     """
 
+    refused_before: int
     number: int
     trial_id: str
     config: dict[str, Any]
@@ -51,14 +53,16 @@ class Ledger:
 
     Attributes:
         number: Trials launched.
+        refused: Proposals refused.
         taught: Refused proposals handed back.
         points: Configurations that the user asked for and that have not been proposed yet, by flat names.
         live: Trials that run, by their ids.
         evidence: Finished trials, the latest ones.
-        refusals: Refused proposals that have not been read yet.
+        refusals: The latest refused proposals.
     """
 
     number: int = 0
+    refused: int = 0
     taught: int = 0
     points: list[dict[str, Any]] = field(default_factory=list)
     live: dict[str, Live] = field(default_factory=dict)
@@ -79,9 +83,10 @@ class Ledger:
         self.live[trial_id] = live
         self.number += 1
 
-    def refuse(self, refusal: Refusal) -> None:
+    def refuse(self, trial_id: str, config: dict[str, Any], score: float, verdict: str) -> None:
         """Note a proposal that is refused."""
-        self.refusals.append(refusal)
+        self.refusals.append(Refusal(self.refused, self.number, trial_id, config, score, verdict))
+        self.refused += 1
         del self.refusals[:-REFUSALS_KEPT]
 
     def weigh(self, record: Record, losses: tuple[float, ...]) -> None:

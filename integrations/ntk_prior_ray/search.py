@@ -254,10 +254,9 @@ class NTKPriorSearch(Searcher):
         live = self._ledger.live.get(trial_id)
         return None if live is None else live.record.drawn
 
-    def pop_refusals(self) -> list[Refusal]:
-        """The proposals refused since the last call, the latest ten thousand at most."""
-        refusals, self._ledger.refusals = self._ledger.refusals, []
-        return refusals
+    def refusals(self) -> list[Refusal]:
+        """The latest refused proposals, five thousand at most."""
+        return list(self._ledger.refusals)
 
     def get_state(self) -> dict[str, Any]:
         """All that decisions depend on, but for the wrapped search algorithm, which Ray keeps beside it."""
@@ -322,12 +321,12 @@ class NTKPriorSearch(Searcher):
     def _choice(self, trial_id: str, first: Config) -> Choice[_Proposal]:
         """What to launch, the wrapped search algorithm's first proposal being made. All others are handed back."""
         given = self._ledger.takes_point(flattened(first)) or self._inner.proposed_a_point
-        number, open_ids = self._ledger.number, set[str]()
+        open_ids = set[str]()
 
         def hand_back(draw: Draw[_Proposal], judgement: Judgement) -> None:
             score = score_of(judgement)
             assert score is not None
-            self._ledger.refuse(Refusal(number, trial_id, dict(draw.config or {}), score, str(judgement.verdict)))
+            self._ledger.refuse(trial_id, dict(draw.config or {}), score, str(judgement.verdict))
             inner_id = draw.origin.inner_id
             if inner_id is not None:
                 open_ids.remove(inner_id)
@@ -337,10 +336,10 @@ class NTKPriorSearch(Searcher):
 
         choice = self.screen.choose(
             self._prior,
-            number,
+            self._ledger.number,
             self._proposals(trial_id, first, open_ids),
             self._uniform(),
-            bypass=given or self.screen.bypasses(number, self.trust),
+            bypass=given or self.screen.bypasses(self._ledger.number, self.trust),
             on_refused=hand_back,
         )
         for inner_id in open_ids - {choice.origin.inner_id}:

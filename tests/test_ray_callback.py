@@ -1,0 +1,84 @@
+"""The file of refused proposals, whenever a driver was killed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from known_priors import refuses_everything
+from pyarrow.fs import LocalFileSystem
+from ray_support import search_over
+
+from ntk_prior_ray import NTKPriorCallback, NTKPriorSearch
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> SimpleNamespace:
+    """Where an experiment stores its files, and where its driver writes them before."""
+    for name in ("stored", "staged"):
+        (tmp_path / name).mkdir()
+    return SimpleNamespace(
+        storage_filesystem=LocalFileSystem(),
+        experiment_fs_path=str(tmp_path / "stored"),
+        experiment_driver_staging_path=str(tmp_path / "staged"),
+    )
+
+
+def lines(folders: SimpleNamespace) -> list[dict[str, object]]:
+    path = Path(folders.experiment_driver_staging_path) / "ntk_rejections.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def step(callback: NTKPriorCallback, folders: SimpleNamespace) -> None:
+    callback.on_step_end(0, [SimpleNamespace(storage=folders)])
+
+
+def test_every_refusal_is_written_once_and_in_order(folders: SimpleNamespace) -> None:
+    search = search_over(refuses_everything)
+    callback = NTKPriorCallback(search)
+    for number in range(3):
+        search.suggest(str(number))
+        step(callback, folders)
+        step(callback, folders)
+    assert [line["refused_before"] for line in lines(folders)] == list(range(48))
+    assert [line["config"] for line in lines(folders)] == [refusal.config for refusal in search.refusals()]
+
+
+def test_what_was_refused_in_another_experiment_is_not_written(folders: SimpleNamespace) -> None:
+    search = search_over(refuses_everything)
+    search.suggest("a")
+    callback = NTKPriorCallback(search)
+    search.suggest("b")
+    step(callback, folders)
+    assert {line["trial_id"] for line in lines(folders)} == {"b"}
+
+
+@pytest.mark.parametrize("stored", [0, 20, 32, 40])
+def test_a_restored_experiment_continues_the_file_whether_it_is_older_or_newer_than_the_state(
+    folders: SimpleNamespace, tmp_path: Path, stored: int
+) -> None:
+    """The state knows of 32 refusals, the stored file of so many and a half."""
+    search = search_over(refuses_everything)
+    callback = NTKPriorCallback(search)
+    for number in range(3):
+        search.suggest(str(number))
+    step(callback, folders)
+    whole = lines(folders)
+    staged = Path(folders.experiment_driver_staging_path) / "ntk_rejections.jsonl"
+    text = staged.read_text().splitlines(keepends=True)
+    staged.unlink()
+    (Path(folders.experiment_fs_path) / staged.name).write_text("".join(text[:stored]) + text[stored][:30])
+
+    before = search_over(refuses_everything)
+    restored: NTKPriorSearch = search_over(refuses_everything)
+    again = NTKPriorCallback(restored)
+    for number in range(2):
+        before.suggest(str(number))
+    before.save(str(tmp_path / "state"))
+    restored.restore(str(tmp_path / "state"))
+    step(again, folders)
+    restored.suggest("2")
+    step(again, folders)
+    assert lines(folders) == whole
