@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 import optuna
-from ask_overhead import EASY, HARD, compiled_prior, objective
+from ask_overhead import KIND, compiled_prior, objective
+from ray import tune
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 from rich.console import Console
 from rich.table import Table
 
 from ntk_prior.screening import Prior
-from ntk_prior_cli.ray_job import domain
 from ntk_prior_ray import NTKPriorSearch
 from ntk_prior_ray.searchers import UniformSearch
 
@@ -33,10 +33,14 @@ SEARCHERS: dict[str, Callable[[], Searcher]] = {
     "Optuna, random": lambda: OptunaSearch(sampler=optuna.samplers.RandomSampler(seed=0)),
     "Optuna, TPE": lambda: OptunaSearch(seed=0),
 }
-SPACES = {
-    label: {name: domain(distribution) for name, distribution in space.items()}
-    for label, space in {"ordinary": EASY, "mostly refused": HARD}.items()
+EASY = {
+    "weight_variance": tune.uniform(1.0, 2.5),
+    "bias_variance": tune.uniform(0.0, 0.5),
+    "depth": tune.randint(1, 13),
+    "activation": tune.choice(list(KIND.choices)),
 }
+HARD = {**EASY, "weight_variance": tune.uniform(0.5, 8.0), "depth": tune.randint(1, 129)}
+SPACES = {"ordinary": EASY, "mostly refused": HARD}
 
 
 def trial(search: Searcher, number: int) -> tuple[float, float]:

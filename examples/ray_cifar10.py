@@ -29,17 +29,16 @@ from ntk_prior_ray import NTKPriorCallback, NTKPriorSearch
 
 def trainable(config: dict[str, Any], images: Images, budget: dict[str, Any]) -> None:
     """Train one network, reporting ten times; each report keeps the result so far as its checkpoint."""
+    # Trials that share a GPU must not each reserve most of it.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     from ntk_prior_flax import train
 
     names = ("weight_variance", "bias_variance", "depth", "activation")
     architecture = Architecture(**{name: config[name] for name in names})
 
     def report(step: int, train_loss: float, test_accuracy: float) -> None:
-        metrics = {
-            "step": step,
-            "train_loss": train_loss if math.isfinite(train_loss) else 1e9,
-            "test_accuracy": test_accuracy,
-        }
+        finite = train_loss if math.isfinite(train_loss) else 1e9
+        metrics = {"step": step, "train_loss": finite, "test_accuracy": test_accuracy}
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "result.json").write_text(json.dumps({**metrics, "config": config}))
             tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ntk_prior import Task
 
@@ -46,3 +47,9 @@ def task_from(path: Path | None, n_train: int) -> Task:
 def momentum_of(optimizer: Optimizer) -> float:
     """The usual coefficient of the heavy ball, 0 for other optimisers."""
     return 0.9 if optimizer is Optimizer.MOMENTUM else 0.0
+
+
+def progress_bar() -> Progress:
+    """A bar for trials, beside the errors."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=errors)

@@ -1,146 +1,196 @@
-"""The main job on Ray Tune: the same trainings, prior and report, on one machine or a cluster."""
+"""The job as an experiment of Ray Tune, on one machine or a cluster."""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import ray
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from ray import tune
+from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
-from ray.tune.search.optuna import OptunaSearch
 
 from ntk_prior import NTKPrior
 from ntk_prior.data import Images
-from ntk_prior_cli.job import (
-    RESULT,
-    Job,
-    Launched,
-    base_sampler,
-    concluded,
-    load,
-    prepared_prior,
-    reported,
-    search_space,
-    trained,
-)
+from ntk_prior_cli.console import INTERRUPTED, errors, progress_bar
+from ntk_prior_cli.job import Job
+from ntk_prior_cli.report import Launched, Outcome, Refused, conclude
+from ntk_prior_cli.space import Domain, Floats, Integers, search_space
+from ntk_prior_cli.training import Result, trained
+from ntk_prior_cli.workload import load, prepared_prior
 from ntk_prior_ray import NTKPriorCallback, NTKPriorSearch
 from ntk_prior_ray.callback import COLUMN, REJECTIONS
 
-METRIC = "best_test_accuracy"
+METRIC, STEP, RESULT = "best_test_accuracy", "step", "result"
+"""What each report holds: the objective, the steps taken, and the result so far."""
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """Where a job runs.
+class ShownProgress(tune.Callback):
+    """Moves the progress bar. Ray stores its callbacks, which the bar could not survive."""
 
-    Attributes:
-        address: Of a running cluster, or ``"local"`` for one of its own.
-        gpus_per_trial: GPUs of each trial, fractions allowed; None for one where the cluster has any.
-        storage_path: Folder of Ray's results, shared by all nodes.
+    def __init__(self, trials: int) -> None:
+        self._trials = trials
+
+    def setup(self, *_: Any, **__: Any) -> None:
+        """Show the bar."""
+        self._progress = progress_bar()
+        self._bar = self._progress.add_task("launching", total=self._trials)
+        self._progress.start()
+
+    def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:  # noqa: ARG002
+        """Count what is finished, trials of an interrupted run included."""
+        finished = [trial for trial in trials if trial.is_finished()]
+        best = max((trial.last_result.get(METRIC, 0.0) for trial in finished), default=None)
+        text = "launching" if best is None else f"best test accuracy {best:.3f}"
+        self._progress.update(self._bar, completed=len(finished), description=text)
+
+    def on_experiment_end(self, *_: Any, **__: Any) -> None:
+        """Leave the bar as it is: by now trials that Ctrl-C cut off count as finished."""
+        self._progress.stop()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_trials": self._trials}
+
+
+def run(job: Job) -> int:
+    """Run the job with Ray Tune; returns the exit code.
+
+    Raises:
+        ValueError: If the study's folder already holds results and they are not to be resumed.
     """
-
-    address: str
-    gpus_per_trial: float | None
-    storage_path: Path
-
-
-def run(job: Job, cluster: Cluster) -> int:
-    """Run the job with Ray Tune; returns the exit code."""
+    storage = (job.storage_path or Path("ntk-prior-ray")).absolute()
+    experiment = storage / job.study
+    if experiment.exists() and not job.resume:
+        raise ValueError(
+            f"study: expected a new name, received {job.study!r}, of which {experiment} holds results: "
+            "use resume, or another name"
+        )
     images = load(job)
     prior = prepared_prior(job, images)
-    experiment = cluster.storage_path.absolute() / job.study
-    if experiment.exists() and not job.resume:
-        raise ValueError(f"study: expected a new name, received {job.study!r}, of which {experiment} holds results")
-    ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+    # Ray's other output prints tables that verbose=0 does not silence.
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     started = time.perf_counter()
+    connect(job.address)
     try:
-        placed = placed_trainable(job, prior, images, cluster.gpus_per_trial)
-        if experiment.exists():
-            tuner = tune.Tuner.restore(str(experiment), placed, resume_unfinished=True)
+        trainable = placed_trainable(job, prior, images)
+        if tune.Tuner.can_restore(str(experiment)):
+            tuner = tune.Tuner.restore(str(experiment), trainable, resume_unfinished=True)
         else:
-            tuner = new_tuner(job, prior, cluster, placed)
+            tuner = new_tuner(job, prior, storage, trainable)
         results = tuner.fit()
     finally:
         ray.shutdown()
-    rows = [(number, results[number].metrics or {}) for number in range(len(results))]
-    launched = [
-        Launched(number, metrics["config"], metrics[RESULT], metrics.get(COLUMN))
-        for number, metrics in rows
-        if RESULT in metrics
-    ]
-    concluded(
-        reported(job, launched, refused_in(experiment), prior.budget, images, time.perf_counter() - started), job.output
-    )
+    refused = refused_in(experiment) if job.prior else []
+    launched = launched_trials(results)
+    conclude(job, Outcome(launched, refused, REJECTIONS, time.perf_counter() - started), prior.budget, images)
+    if results.num_errors:
+        errors.print(f"{results.num_errors} trials failed, the last one: {results.errors[-1]}", markup=False)
+    # Ray counts trials that Ctrl-C cut off as terminated.
+    if len(launched) + results.num_errors < len(results):
+        errors.print("stopped: everything finished so far is kept")
+        return INTERRUPTED
     return 0 if launched else 1
 
 
-def new_tuner(job: Job, prior: NTKPrior, cluster: Cluster, trainable: Any) -> tune.Tuner:
+def connect(address: str | None) -> None:
+    """Start a local Ray, or connect to the cluster of that address."""
+    if address is None:
+        ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+
+
+def placed_trainable(job: Job, prior: NTKPrior, images: Images) -> Any:
+    """The trainable with its data, which go to the object store once, and its resources."""
+    gpus = job.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if ray.cluster_resources().get("GPU") else 0.0  # type: ignore[no-untyped-call]
+    given = tune.with_parameters(trial, job=job, prior=prior, images=images)
+    return tune.with_resources(given, {"cpu": 1, "gpu": gpus})
+
+
+def new_tuner(job: Job, prior: NTKPrior, storage: Path, trainable: Any) -> tune.Tuner:
     """The experiment, from its beginning."""
-    base = None if job.base == "random" else OptunaSearch(sampler=base_sampler(job.base, job.seed))
-    search: Searcher | None = NTKPriorSearch(prior, base, seed=job.seed) if job.prior else base
-    callbacks = [NTKPriorCallback(search)] if isinstance(search, NTKPriorSearch) else []
+    base = base_search(job)
+    search = NTKPriorSearch(prior, base, seed=job.seed) if job.prior else base
+    callbacks: list[Any] = [ShownProgress(job.trials)]
+    if isinstance(search, NTKPriorSearch):
+        callbacks.append(NTKPriorCallback(search))
     return tune.Tuner(
         trainable,
-        param_space={name: domain(distribution) for name, distribution in search_space(job.kind).items()},
+        param_space={name: ray_domain(domain) for name, domain in search_space(job.kind).items()},
         tune_config=tune.TuneConfig(
-            metric=METRIC, mode="max", num_samples=job.trials, search_alg=search, reuse_actors=True
+            metric=METRIC,
+            mode="max",
+            num_samples=job.trials,
+            search_alg=search,
+            scheduler=ASHAScheduler(time_attr=STEP, max_t=job.steps, grace_period=max(job.steps // 5, 1)),
+            reuse_actors=True,
         ),
         run_config=tune.RunConfig(
             name=job.study,
-            storage_path=str(cluster.storage_path.absolute()),
+            storage_path=str(storage),
             failure_config=tune.FailureConfig(max_failures=2),
-            callbacks=callbacks,  # type: ignore[arg-type]
+            callbacks=callbacks,
             verbose=0,
         ),
     )
 
 
-def placed_trainable(job: Job, prior: NTKPrior, images: Images, gpus: float | None) -> Any:
-    """The trainable with its data in the object store and its resources."""
-    if gpus is None:
-        gpus = 1.0 if ray.cluster_resources().get("GPU") else 0.0  # type: ignore[no-untyped-call]
-    return tune.with_resources(
-        tune.with_parameters(trial, job=job, prior=prior, images=images), {"cpu": 1, "gpu": gpus}
-    )
+def base_search(job: Job) -> Searcher | None:
+    """The search algorithm that proposes, None for random draws."""
+    if job.base == "random":
+        return None
+    # Random draws need no Optuna.
+    import optuna
+    from ray.tune.search.optuna import OptunaSearch
+
+    from ntk_prior_cli.samplers import base_sampler
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return OptunaSearch(sampler=base_sampler(job.base, job.seed))
 
 
 def trial(config: dict[str, Any], job: Job, prior: NTKPrior, images: Images) -> None:
     """Train one configuration in a worker. One whose node is lost starts again."""
-    best = 0.0
+    # Trials that share a GPU must not each reserve most of it. JAX reads this when it first computes.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
-    def report(step: int, train_loss: float, test_accuracy: float) -> None:  # noqa: ARG001
-        nonlocal best
-        best = max(best, test_accuracy)
-        if step < job.steps:
-            tune.report({METRIC: best})
+    def report(result: Result) -> None:
+        tune.report({METRIC: result["best_test_accuracy"], STEP: result["steps"], RESULT: result})
 
-    # A seed of the configuration's own, whichever worker runs it and whenever.
-    seed = crc32(json.dumps(config, sort_keys=True).encode()) + job.seed
-    result = trained(config, job, prior, images, seed % 2**31, report)
-    tune.report({METRIC: result[METRIC], RESULT: result})
+    # A seed of the configuration's own, whichever worker trains it and whenever.
+    seed = (crc32(json.dumps(config, sort_keys=True).encode()) + job.seed) % 2**31
+    report(trained(config, job, prior, images, seed, report))
 
 
-def domain(distribution: BaseDistribution) -> Any:
-    """Ray Tune's domain for one of Optuna's distributions."""
-    if isinstance(distribution, FloatDistribution):
-        return (tune.loguniform if distribution.log else tune.uniform)(distribution.low, distribution.high)
-    if isinstance(distribution, IntDistribution):
-        # Ray excludes the upper bound.
-        return (tune.lograndint if distribution.log else tune.randint)(distribution.low, distribution.high + 1)
-    if isinstance(distribution, CategoricalDistribution):
-        return tune.choice(list(distribution.choices))
-    raise TypeError(f"expected an Optuna distribution, received {distribution!r}")
+def ray_domain(domain: Domain) -> Any:
+    """Ray Tune's domain; its integers exclude the upper bound."""
+    if isinstance(domain, Floats):
+        return (tune.loguniform if domain.log else tune.uniform)(domain.low, domain.high)
+    if isinstance(domain, Integers):
+        return (tune.lograndint if domain.log else tune.randint)(domain.low, domain.high + 1)
+    return tune.choice(list(domain.values))
 
 
-def refused_in(experiment: Path) -> list[tuple[dict[str, Any], str]]:
-    """Refused configurations of an experiment, with their verdicts, those of earlier runs included."""
+def launched_trials(results: tune.ResultGrid) -> list[Launched]:
+    """Trials whose training ended, at its last step or by ASHA, without an error."""
+    rows = [(number, results[number]) for number in range(len(results))]
+    found = [(number, row.metrics) for number, row in rows if row.metrics and row.error is None]
+    return [
+        Launched(number, metrics["config"], metrics[RESULT], metrics.get(COLUMN))
+        for number, metrics in found
+        if RESULT in metrics and metrics.get("done")
+    ]
+
+
+def refused_in(experiment: Path) -> list[Refused]:
+    """Refused configurations of an experiment, as its file tells them."""
     path = experiment / REJECTIONS
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [(entry["config"], entry["verdict"]) for entry in map(json.loads, lines)]
+    return [Refused(entry["config"], entry["verdict"]) for entry in map(json.loads, lines)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -53,8 +52,11 @@ def tune(
     parametrization: Annotated[Parametrization, typer.Option()] = Parametrization.NTK,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the full batch.")] = None,
     storage: Annotated[str | None, typer.Option(help="Optuna storage URL; default: in memory.")] = None,
-    study: Annotated[str, typer.Option(help="Name of the study in the storage.")] = "ntk-prior",
-    resume: Annotated[bool, typer.Option(help="Go on with the study of that name up to --trials in all.")] = False,
+    study: Annotated[str, typer.Option(help="Name of the study in the storage, or of Ray's experiment.")] = "ntk-prior",
+    resume: Annotated[
+        bool,
+        typer.Option(help="Go on with the study of that name up to --trials in all (with Ray: as many as it had)."),
+    ] = False,
     seed: Annotated[int, typer.Option()] = 0,
     output: Annotated[Path, typer.Option(help="JSON report.")] = Path("ntk-prior-report.json"),
     engine: Annotated[Engine, typer.Option(help="Tuner that launches the trials.")] = Engine.OPTUNA,
@@ -76,11 +78,9 @@ def tune(
 
     ntk-prior tune --engine ray --address auto --gpus-per-trial 0.5 --trials 200
 
-    With Ray, --resume finishes an interrupted run with the number of trials that it was started with.
+    With Ray, ASHA stops trials that fall behind, and --resume finishes an interrupted run: with the number of trials,
+    sampler and prior that it was started with, and on the data and for the steps that are given now.
     """
-    require_options(
-        engine, storage, {"--address": address, "--gpus-per-trial": gpus_per_trial, "--storage-path": storage_path}
-    )
     # Only this command needs the extras; the others must work without them.
     from ntk_prior_cli.job import Job, run
 
@@ -104,26 +104,11 @@ def tune(
         resume=resume,
         seed=seed,
         output=output,
+        engine=engine.value,
+        address=address,
+        gpus_per_trial=gpus_per_trial,
+        storage_path=storage_path,
     )
-    if engine is Engine.RAY:
-        from ntk_prior_cli import ray_job
-
-        place = ray_job.Cluster(address or "local", gpus_per_trial, storage_path or Path("ntk-prior-ray"))
-        code = ray_job.run(job, place)
-    else:
-        code = run(job)
+    code = run(job)
     if code:
         raise typer.Exit(code)
-
-
-def require_options(engine: Engine, storage: str | None, of_ray: Mapping[str, object]) -> None:
-    """Refuse options that the engine would ignore.
-
-    Raises:
-        ValueError: If there is one.
-    """
-    if engine is Engine.RAY and storage is not None:
-        raise ValueError(f"--storage: expected none with --engine ray, received {storage!r}: use --storage-path")
-    for name, value in of_ray.items():
-        if engine is Engine.OPTUNA and value is not None:
-            raise ValueError(f"{name}: expected none without --engine ray, received {value}")

@@ -1,0 +1,121 @@
+"""The job as an Optuna study."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from ntk_prior import Feasibility, NTKPrior
+from ntk_prior_cli.console import INTERRUPTED, errors, progress_bar
+from ntk_prior_cli.job import Job
+from ntk_prior_cli.report import Launched, Outcome, Refused, conclude
+from ntk_prior_cli.samplers import base_sampler
+from ntk_prior_cli.space import Domain, Floats, Integers, search_space
+from ntk_prior_cli.training import trained
+from ntk_prior_cli.workload import load, prepared_prior
+from ntk_prior_optuna import NTKPriorSampler
+
+RESULT = "result"
+"""User attribute of a trial with what its training reached."""
+
+
+@dataclass
+class Ledger:
+    """The prior, keeping what it was asked: a configuration that was judged and not launched was refused."""
+
+    prior: NTKPrior
+    judged: list[tuple[dict[str, Any], Feasibility]] = field(default_factory=list)
+
+    def __call__(self, config: Mapping[str, Any]) -> Feasibility:
+        """Judge a configuration and remember it."""
+        found = self.prior(config)
+        self.judged.append((dict(config), found))
+        return found
+
+    def refused(self, launched: list[dict[str, Any]]) -> list[Refused]:
+        """Judged configurations that never became a trial's parameters, with their verdicts."""
+        taken = {json.dumps(params, sort_keys=True) for params in launched}
+        entries = [entry for entry in self.judged if json.dumps(entry[0], sort_keys=True) not in taken]
+        return [Refused(params, found.verdict.value) for params, found in entries]
+
+
+def run(job: Job) -> int:
+    """Run the job as an Optuna study; returns the exit code."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    images = load(job)
+    prior = prepared_prior(job, images)
+    ledger = Ledger(prior)
+    space = {name: distribution(domain) for name, domain in search_space(job.kind).items()}
+    base = base_sampler(job.base, job.seed)
+    sampler = NTKPriorSampler(ledger, base, search_space=space, seed=job.seed) if job.prior else base
+    study = optuna.create_study(
+        study_name=job.study, storage=job.storage, sampler=sampler, direction="maximize", load_if_exists=job.resume
+    )
+
+    def objective(trial: Trial) -> float:
+        params = {name: suggested(trial, name, distribution) for name, distribution in space.items()}
+        result = trained(params, job, prior, images, job.seed + trial.number)
+        trial.set_user_attr(RESULT, result)
+        return float(result["best_test_accuracy"])
+
+    started = time.perf_counter()
+    remaining = max(job.trials - len(launched_trials(study)), 0)
+    interrupted = not _optimise(study, objective, remaining)
+    refused = ledger.refused([trial.params for trial in study.get_trials(deepcopy=False)]) if job.prior else []
+    launched = [
+        Launched(trial.number, trial.params, trial.user_attrs[RESULT], trial.user_attrs.get("ntk_prior"))
+        for trial in launched_trials(study)
+    ]
+    conclude(job, Outcome(launched, refused, "this run", time.perf_counter() - started), prior.budget, images)
+    if interrupted:
+        return INTERRUPTED
+    return 0 if launched else 1
+
+
+def distribution(domain: Domain) -> BaseDistribution:
+    """Optuna's distribution over a domain."""
+    if isinstance(domain, Floats):
+        return FloatDistribution(domain.low, domain.high, log=domain.log)
+    if isinstance(domain, Integers):
+        return IntDistribution(domain.low, domain.high, log=domain.log)
+    return CategoricalDistribution(domain.values)
+
+
+def suggested(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    """The trial's value of one parameter, by Optuna's public calls."""
+    if isinstance(distribution, FloatDistribution):
+        return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    raise TypeError(f"{name}: expected an Optuna distribution, received {distribution!r}")
+
+
+def launched_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials whose training finished."""
+    return [t for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if RESULT in t.user_attrs]
+
+
+def _optimise(study: optuna.Study, objective: Callable[[Trial], float], trials: int) -> bool:
+    """Run the study under a progress bar; False if Ctrl-C stopped it."""
+    with progress_bar() as progress:
+        bar = progress.add_task("launching", total=trials)
+
+        def advance(study: optuna.Study, _: FrozenTrial) -> None:
+            best = max((t.values[0] for t in launched_trials(study)), default=0.0)
+            progress.update(bar, advance=1, description=f"best test accuracy {best:.3f}")
+
+        try:
+            study.optimize(objective, n_trials=trials, callbacks=[advance])
+        except KeyboardInterrupt:
+            errors.print("stopped: everything finished so far is kept")
+            return False
+    return True
