@@ -8,7 +8,8 @@ arXiv 1912.13053).
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
 from ntk_prior.explanation import max_learning_rate
-from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, Verdict, feasibility
+from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, Verdict, feasibility, feasibility_from_spectrum
+from ntk_prior.measured import LearningCurve, MeasuredSpectrum, learning_curve, measured_spectrum
 from ntk_prior.prior import NTKPrior
 from ntk_prior.spectrum import Spectrum, spectrum
 from ntk_prior.table import FeasibilityTable
@@ -20,11 +21,16 @@ __all__ = [
     "Budget",
     "Feasibility",
     "FeasibilityTable",
+    "LearningCurve",
+    "MeasuredSpectrum",
     "NTKPrior",
     "Spectrum",
     "Task",
     "Verdict",
     "feasibility",
+    "feasibility_from_spectrum",
+    "learning_curve",
     "max_learning_rate",
+    "measured_spectrum",
     "spectrum",
 ]

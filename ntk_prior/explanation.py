@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from ntk_prior.architecture import MAX_DEPTH, MAX_WEIGHT_VARIANCE, MIN_WEIGHT_VA
 from ntk_prior.budget import Budget
 from ntk_prior.judge import Sides, encode, plain_values, sides, sides_of_rows
 from ntk_prior.meanfield import MeanField, mean_field
+from ntk_prior.measured import MeasuredSpectrum, measured_sides
 from ntk_prior.spectrum import saturated, view_name
 from ntk_prior.task import Task
 
@@ -65,6 +67,38 @@ def reason_for(
         f"kernel regression keeps {100 * found.generalization:.2g} % of the best kernel's R^2 "
         f"(kappa {saturated(found.log_kappa):.2g}{_width_words(architecture, task, budget, found)})"
     )
+
+
+def reason_from_spectrum(
+    verdict: str,
+    spectrum: MeasuredSpectrum,
+    architecture: Architecture | None,
+    task: Task,
+    budget: Budget,
+    found: Sides,
+    threshold: float,
+) -> str:
+    """The binding limit of a measured spectrum, with numbers."""
+    kappa = f"kappa {saturated(found.log_kappa):.2g}"
+    if verdict == "diverges":
+        assert budget.learning_rate is not None
+        limit = budget.learning_rate * saturated(-found.log_excess)
+        return f"learning_rate {budget.learning_rate:.3g} > {limit:.3g} = 2 / lambda_max: every step overshoots"
+    if verdict == "feasible":
+        return (
+            f"trainability {found.trainability:.2f} and generalization {found.generalization:.2f} "
+            f">= {threshold:g} ({kappa})"
+        )
+    if verdict == "memorizes_only":
+        return f"kernel regression keeps {100 * found.generalization:.2g} % of the best kernel's R^2 ({kappa})"
+    steps = np.ceil(np.geomspace(1.0, 1e12, 400))
+
+    def trainability(count: float) -> float:
+        return float(measured_sides(spectrum, task, replace(budget, steps=int(count)), architecture).trainability)
+
+    enough = bisect_left(steps, threshold, key=trainability)
+    needs = f"needs {steps[enough]:.2g} steps" if enough < len(steps) else "is beyond any budget"
+    return f"{kappa} {needs}, budget {budget.steps:.2g}"
 
 
 def _depth_limit(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.explanation import nearest_fix, reason_for
+from ntk_prior.explanation import nearest_fix, reason_for, reason_from_spectrum
 from ntk_prior.judge import Sides, sides
+from ntk_prior.measured import MeasuredSpectrum, measured_sides
 from ntk_prior.spectrum import Spectrum, spectrum, why_outside
 from ntk_prior.task import Task
 
 DEFAULT_THRESHOLD = 0.3
 """A configuration is refused where its weaker side falls below this."""
+
+
+MUP = "muP changes the features during training, which a fixed kernel does not describe"
 
 
 class Verdict(StrEnum):
@@ -40,6 +44,8 @@ class Feasibility:
         verdict: Which side binds, if any.
         architecture, task, budget: What was judged; None where no architecture could be formed.
         silence: Why the theory says nothing, or None.
+        sides: Both sides with what is behind them; None outside the theory.
+        measured: The spectrum it was judged by, where that was not the predictor's.
     """
 
     trainability: float | None
@@ -50,6 +56,7 @@ class Feasibility:
     budget: Budget
     silence: str | None = None
     sides: Sides | None = None
+    measured: MeasuredSpectrum | None = field(default=None, compare=False)
 
     @property
     def score(self) -> float | None:
@@ -61,6 +68,9 @@ class Feasibility:
     @cached_property
     def reason(self) -> str:
         """The binding limit in words and numbers (computed when asked for, about a millisecond)."""
+        if self.measured is not None and self.sides is not None:
+            judged = (self.architecture, self.task, self.budget, self.sides, DEFAULT_THRESHOLD)
+            return reason_from_spectrum(self.verdict, self.measured, *judged)
         if self.architecture is None or self.sides is None:
             return self.silence or "no architecture"
         found = (self.architecture, self.task, self.budget, self.sides)
@@ -74,8 +84,10 @@ class Feasibility:
         return nearest_fix(self.architecture, self.task, self.budget, DEFAULT_THRESHOLD)
 
     @cached_property
-    def spectrum(self) -> Spectrum | None:
+    def spectrum(self) -> Spectrum | MeasuredSpectrum | None:
         """The NTK spectrum behind the verdict (computed when asked for); None outside the theory."""
+        if self.measured is not None:
+            return self.measured
         return None if self.architecture is None or self.sides is None else spectrum(self.architecture, self.task)
 
 
@@ -94,8 +106,36 @@ def feasibility(architecture: Architecture, task: Task, budget: Budget) -> Feasi
     if why:
         return outside_theory(why, task, budget, architecture)
     found = sides(architecture, task, budget)
-    verdict = list(Verdict)[int(verdict_codes(found))]
-    return Feasibility(found.trainability, found.generalization, verdict, architecture, task, budget, sides=found)
+    return Feasibility(*found[:2], _verdict(found), architecture, task, budget, sides=found)
+
+
+def feasibility_from_spectrum(
+    spectrum: MeasuredSpectrum, task: Task, budget: Budget, *, architecture: Architecture | None = None
+) -> Feasibility:
+    """Judge a network by a spectrum that was measured on real inputs: any architecture, batch norm and attention too.
+
+    Args:
+        spectrum: From ``measured_spectrum`` or ``exact.spectrum``. It is carried to the task's number of samples.
+        task: Summary of the data.
+        budget: The training run. Without ``architecture`` the spectrum is that of the very network to be trained, in
+            its own parametrization and width, and ``learning_rate`` acts on it as it is.
+        architecture: The network, where the spectrum is that of its infinitely wide limit in the NTK parametrization;
+            ``budget.width`` then counts as in ``feasibility``.
+
+    Returns:
+        The verdict; ``outside_theory`` under muP, whose features change during training.
+
+    Raises:
+        ValueError: If classes disagree, or Adam's verdict lacks the number of parameters.
+    """
+    if budget.parametrization == "mup":
+        return outside_theory(MUP, task, budget, architecture)
+    found = measured_sides(spectrum, task, budget, architecture)
+    return Feasibility(*found[:2], _verdict(found), architecture, task, budget, sides=found, measured=spectrum)
+
+
+def _verdict(found: Sides) -> Verdict:
+    return list(Verdict)[int(verdict_codes(found))]
 
 
 def outside_theory(why: str, task: Task, budget: Budget, architecture: Architecture | None = None) -> Feasibility:
@@ -106,7 +146,7 @@ def outside_theory(why: str, task: Task, budget: Budget, architecture: Architect
 def silence(architecture: Architecture, task: Task, budget: Budget) -> str | None:
     """Why the theory says nothing of a configuration, or None where it speaks."""
     if budget.parametrization == "mup":
-        return "muP changes the features during training, which a fixed kernel does not describe"
+        return MUP
     return why_outside(architecture, task)
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ntk_prior.activations import dual
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.compiled import entry_summing, inlined, inner, inner_summing
+from ntk_prior.compiled import entry, entry_summing, inlined, inner, inner_summing
 from ntk_prior.ntk import Layers, propagate
 from ntk_prior.spectrum import Scene, eigenvalues, scene, view_name, workspace
 from ntk_prior.task import Task, ViewName
@@ -186,7 +186,7 @@ def judge_rows(rows, table, stage, best, work, out):  # type: ignore[no-untyped-
         )
         log_max, log_own, _ = eigenvalues(log_scale, diagonal, log_gap, stage, work)
         out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = _judge(
-            log_gap, log_max, log_own, work.lam, run, stage, best
+            log_gap, log_max, log_own, work.lam, run, stage.modes, best
         )
 
 
@@ -270,21 +270,33 @@ def _readout_fan(row, stage):  # type: ignore[no-untyped-def]
     return row.width * stage.n_pixels if row.cnn > 0.0 and row.pooling == 0.0 else row.width
 
 
+@entry
+def run_of(row, stage):  # type: ignore[no-untyped-def]
+    """``Run`` of a row made by ``encode``."""
+    return _run(row, stage)
+
+
+@entry_summing
+def judge_modes(log_gap, log_max, log_own, lam, run, modes, best):  # type: ignore[no-untyped-def]
+    """The fields of ``Sides`` from a spectrum that is known already; arguments as for ``_judge``."""
+    return _judge(log_gap, log_max, log_own, lam, run, modes, best)
+
+
 @inner_summing
-def _judge(log_gap, log_max, log_own, lam, budget, stage, best):  # type: ignore[no-untyped-def]
+def _judge(log_gap, log_max, log_own, lam, budget, modes, best):  # type: ignore[no-untyped-def]
     """Both sides of one configuration.
 
     Args:
         log_gap, log_max, log_own: Logarithms of the eigenvalues' unit, of lambda_max and of the kernel's diagonal.
         lam: The eigenvalue of each group, shape (groups,).
         budget: ``Run``.
-        stage: ``Scene``.
+        modes: ``Modes``.
         best: R^2 that the best kernel reaches on this task, see ``best_r2``.
 
     Returns:
         The fields of ``Sides``.
     """
-    m = stage.n_train
+    m = modes.counts.sum()
     adam = budget.reach >= 0.0
     # Sampling noise adds the curvature of single examples (Ma, Bassily and Belkin, arXiv 1712.06559).
     log_peak = log_max
@@ -297,26 +309,26 @@ def _judge(log_gap, log_max, log_own, lam, budget, stage, best):  # type: ignore
     log_time = min(log_limit + min(log_excess, 0.0) + math.log(budget.time) + log_gap, 600.0)
     mean = 0.0
     for i in range(lam.size):
-        mean += stage.counts[i] * lam[i] / m
+        mean += modes.counts[i] * lam[i] / m
     time = math.exp(log_time)
     if adam:
-        learnt = _reached(stage, lam, log_gap, budget.reach)
+        learnt = _reached(modes, lam, log_gap, budget.reach)
         # Adam's preconditioner is unknown: generalization is that of the fully trained kernel.
         time, floor = 1.0, (budget.noise + 1e-6) * mean
     else:
         learnt, floor = 0.0, 1.0 + budget.noise * time * mean
         pace = 2.0 * time / (1.0 + budget.slow)
         for i in range(lam.size):
-            learnt += stage.energy[i] * (1.0 - _decay(min(pace * lam[i], 600.0)))
+            learnt += modes.energy[i] * (1.0 - _decay(min(pace * lam[i], 600.0)))
     total = degrees = 0.0
     for i in range(lam.size):
         rest = 1.0 / (floor + time * lam[i])
-        total += stage.energy[i] * rest * rest
-        degrees += stage.counts[i] * rest / m
+        total += modes.energy[i] * rest * rest
+        degrees += modes.counts[i] * rest / m
     r2 = 1.0 - total / max(degrees * degrees, 1e-300)
     generalization = min(max(r2 / best, 0.0), 1.0)
     trainability = math.sqrt(min(max(learnt, 0.0), 1.0)) * stability
-    return trainability, generalization, stability, log_excess, log_max - log_gap - math.log(lam[stage.middle])
+    return trainability, generalization, stability, log_excess, log_max - log_gap - math.log(lam[modes.middle])
 
 
 @inlined
@@ -331,11 +343,11 @@ def _decay(y):  # type: ignore[no-untyped-def]
 
 
 @inner_summing
-def _reached(stage, lam, log_gap, reach):  # type: ignore[no-untyped-def]
+def _reached(modes, lam, log_gap, reach):  # type: ignore[no-untyped-def]
     """Share of the label energy that a path of limited length in parameter space fits, easiest modes first."""
     learnt = 0.0
     for i in range(lam.size):
-        energy = stage.energy[i]
+        energy = modes.energy[i]
         need = energy * math.exp(min(-log_gap - math.log(lam[i]), 600.0))
         learnt += energy * min(1.0, reach / need) if need > 0.0 else energy
         reach = max(reach - need, 0.0)
@@ -351,5 +363,5 @@ def best_r2(stage: Scene) -> float:
     mixes /= mixes.sum(axis=1, keepdims=True)
     ridges = np.array([0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0])
     rest = 1.0 / ((mixes @ powers)[:, None, :] + ridges[:, None])  # mixes, ridges, groups
-    degrees = rest @ stage.counts / stage.counts.sum()
-    return max(float(np.max(1.0 - (rest**2) @ stage.energy / degrees**2)), 1e-3)
+    degrees = rest @ stage.modes.counts / stage.modes.counts.sum()
+    return max(float(np.max(1.0 - (rest**2) @ stage.modes.energy / degrees**2)), 1e-3)

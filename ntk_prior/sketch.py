@@ -9,7 +9,7 @@ one to the largest of the other.) So a few short lists of numbers stand in for t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,11 +117,11 @@ def sketch(powers: Array, labels: NDArray[np.int64], groups: int = GROUPS) -> Sk
         labels: Class indices, shape (s,).
         groups: Groups to keep at the most.
     """
-    centred = [_centred(power) for power in powers]
-    typical = sum(_TYPICAL**k * power for k, power in enumerate(centred))
+    middled = [centred(power) for power in powers]
+    typical = sum(_TYPICAL**k * power for k, power in enumerate(middled))
     vectors = np.linalg.eigh(typical)[1][:, ::-1]
-    spectra = np.array([np.sum(vectors * (power @ vectors), axis=0) for power in centred])
-    counts, means, energy = _grouped(spectra, _label_energy(vectors, labels), groups)
+    spectra = np.array([np.sum(vectors * (power @ vectors), axis=0) for power in middled])
+    counts, means, energy = _grouped(spectra, label_energy(vectors, labels), groups)
     diagonals = np.array([np.mean(np.diagonal(power)) for power in powers])
     return Sketch(means, counts, energy, diagonals, *_leading_block(powers))
 
@@ -146,12 +146,26 @@ def carried(sample: Sketch, n: int) -> Sketch:
     """
     counts = sample.counts.astype(np.int64)
     spectra = np.repeat(sample.eigenvalues, counts, axis=1)
-    energy = np.repeat(sample.energy / counts, counts)
-    if n != len(energy):
-        spectra = np.array([_rescaled(eigenvalues, n) for eigenvalues in spectra])
-        energy = _rescaled_energy(energy, n)
-    counts_n, means, energy = _grouped(spectra, energy, GROUPS)
+    means, energy, counts_n = carried_modes(spectra, np.repeat(sample.energy / counts, counts), n)
     return sample._replace(eigenvalues=means, counts=counts_n, energy=energy)
+
+
+def carried_modes(eigenvalues: Array, energy: Array, n: int) -> tuple[Array, Array, Array]:
+    """Eigenmodes that ``n`` samples of the same distribution would have, in groups.
+
+    Args:
+        eigenvalues: Leading first, shape (..., m).
+        energy: Share of the labels' energy in each, shape (m,).
+        n: Number of samples, at least 2.
+
+    Returns:
+        Mean eigenvalues, shape (..., groups), energies and counts, shape (groups,).
+    """
+    if n != len(energy):
+        eigenvalues = np.apply_along_axis(_rescaled, -1, eigenvalues, n)
+        energy = _rescaled_energy(energy, n)
+    counts, means, energy = _grouped(eigenvalues, energy, GROUPS)
+    return means, energy, counts
 
 
 def _grouped(spectra: Array, energy: Array, groups: int) -> tuple[Array, Array, Array]:
@@ -159,16 +173,17 @@ def _grouped(spectra: Array, energy: Array, groups: int) -> tuple[Array, Array, 
     n = len(energy)
     edges = np.unique(np.round(np.geomspace(1, n + 1, groups + 1)).astype(np.int64)) - 1
     counts = np.diff(edges)
-    means = np.add.reduceat(spectra, edges[:-1], axis=1) / counts
+    means = np.add.reduceat(spectra, edges[:-1], axis=-1) / counts
     return counts.astype(float), means, np.add.reduceat(energy, edges[:-1])
 
 
-def _centred(matrix: Array) -> Array:
-    centred = matrix - matrix.mean(axis=0)
-    return np.asarray(centred - centred.mean(axis=1, keepdims=True))
+def centred(matrix: Array) -> Array:
+    """A kernel without its projections on the uniform vector, shape (s, s)."""
+    rows = matrix - matrix.mean(axis=0)
+    return np.asarray(rows - rows.mean(axis=1, keepdims=True))
 
 
-def _label_energy(vectors: Array, labels: NDArray[np.int64]) -> Array:
+def label_energy(vectors: Array, labels: NDArray[Any]) -> Array:
     """Share of the centred one-hot labels' energy along each column of ``vectors``."""
     one_hot = (labels[:, None] == np.unique(labels)).astype(float)
     one_hot -= one_hot.mean(axis=0)

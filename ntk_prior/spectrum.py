@@ -24,6 +24,20 @@ LARGEST = 700.0
 """Natural logarithms are clipped to this before they are exponentiated, so that reported numbers stay finite."""
 
 
+class Modes(NamedTuple):
+    """Eigenmodes of a centred kernel in groups, leading first, and where the labels lie in them.
+
+    Attributes:
+        counts: Modes in each group, shape (groups,), summing to the number of training samples.
+        energy: Share of the centred labels' energy in each group, shape (groups,), summing to 1.
+        middle: The group that holds the median eigenvalue.
+    """
+
+    counts: np.ndarray
+    energy: np.ndarray
+    middle: int
+
+
 class Scene(NamedTuple):
     """A task's view as compiled code reads it; see ``View`` for the arrays."""
 
@@ -37,15 +51,13 @@ class Scene(NamedTuple):
     other_class: np.ndarray
     within: np.ndarray
     eigenvalues: np.ndarray
-    counts: np.ndarray
-    energy: np.ndarray
+    modes: Modes
     diagonals: np.ndarray
     uniform: np.ndarray
     uniform_pairs: np.ndarray
     """Products of ``uniform``'s entries, shape (size^2,); ``leading`` is flattened to (powers, size^2) like them."""
     leading: np.ndarray
     self_share: float
-    middle: int
     n_train: int
     n_classes: int
     n_features: int
@@ -124,14 +136,12 @@ def scene(task: Task, name: ViewName) -> Scene:
         other_class=contiguous(view.other_class),
         within=contiguous(view.within),
         eigenvalues=contiguous(summary.eigenvalues),
-        counts=contiguous(summary.counts),
-        energy=contiguous(summary.energy),
+        modes=modes(contiguous(summary.counts), contiguous(summary.energy)),
         diagonals=contiguous(summary.diagonals),
         uniform=contiguous(summary.uniform),
         uniform_pairs=np.outer(summary.uniform, summary.uniform).ravel(),
         leading=contiguous(summary.leading).reshape(len(summary.leading), -1),
         self_share=1.0 - float(view.within.sum()),
-        middle=int(np.searchsorted(np.cumsum(summary.counts), summary.counts.sum() / 2)),
         n_train=task.n_train,
         n_classes=task.n_classes,
         n_features=task.n_features,
@@ -139,12 +149,17 @@ def scene(task: Task, name: ViewName) -> Scene:
     )
 
 
+def modes(counts: np.ndarray, energy: np.ndarray) -> Modes:
+    """Groups of eigenmodes for compiled code, shape (groups,) each."""
+    return Modes(counts, energy, int(np.searchsorted(np.cumsum(counts), counts.sum() / 2)))
+
+
 def workspace(stage: Scene) -> Workspace:
     """Arrays for one thread."""
     size = stage.uniform.size
     return Workspace(
         scratch(stage.cosines.size),
-        np.empty(stage.counts.size),
+        np.empty(stage.modes.counts.size),
         np.empty(stage.fit.shape[0]),
         np.empty(size * size),
         np.empty((2, size)),
@@ -171,16 +186,16 @@ def spectrum(architecture: Architecture, task: Task) -> Spectrum:
         layers(architecture), stage.cosines, stage.group, stage.spreads, stage.variances, work.nodes
     )
     log_max, _, signal = eigenvalues(log_scale, diagonal, log_gap, stage, work)
-    log_bulk = log_gap + math.log(lam[stage.middle])
+    log_bulk = log_gap + math.log(lam[stage.modes.middle])
     return Spectrum(
         *mean_field(architecture),
         lambda_max=saturated(log_max),
         lambda_bulk=saturated(log_bulk),
         kappa=saturated(log_max - log_bulk),
-        mean_predictor=signal / (signal + lam[stage.middle]),
+        mean_predictor=signal / (signal + lam[stage.modes.middle]),
         max_learning_rate=saturated(math.log(2.0) - log_max),
         eigenvalues=np.exp(np.clip(log_gap + np.log(lam), -LARGEST, LARGEST)),
-        counts=stage.counts,
+        counts=stage.modes.counts,
         log_lambda_max=log_max,
         log_lambda_bulk=log_bulk,
     )
