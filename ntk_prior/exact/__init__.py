@@ -1,0 +1,35 @@
+"""The exact tier: kernels of infinitely wide networks by neural-tangents, and those of any JAX model as it is.
+
+Slower than the predictor by factors of a thousand and more, and free of its approximations: ``kernel``, ``spectrum``
+and ``regression`` on real inputs for an ``Architecture``, ``empirical``, ``over_seeds`` and ``top_eigenvalues`` for a
+model of one's own, whose kernel ``ntk_prior.measured_spectrum`` and ``ntk_prior.feasibility_from_spectrum`` turn into a
+verdict.
+"""
+
+from ntk_prior.exact.empirical import (
+    EmpiricalKernel,
+    KernelOverSeeds,
+    TopEigenvalues,
+    empirical,
+    over_seeds,
+    top_eigenvalues,
+)
+from ntk_prior.exact.kernel import Cost, Kernels, cost, kernel
+from ntk_prior.exact.network import network
+from ntk_prior.exact.spectrum import regression, spectrum
+
+__all__ = [
+    "Cost",
+    "EmpiricalKernel",
+    "KernelOverSeeds",
+    "Kernels",
+    "TopEigenvalues",
+    "cost",
+    "empirical",
+    "kernel",
+    "network",
+    "over_seeds",
+    "regression",
+    "spectrum",
+    "top_eigenvalues",
+]
