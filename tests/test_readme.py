@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import optuna
 import pytest
+from flax import linen as nn
 
 from ntk_prior import Budget, NTKPrior, Task
 
@@ -30,8 +32,12 @@ def namespace(launched: list[tuple[float, float, int]]) -> dict[str, Any]:
         launched.append(configuration)
         return float(-abs(configuration[0] - 1.7))
 
+    inputs = rng.normal(size=(3, 20))[labels] + rng.normal(size=(90, 20))
+    model = nn.Sequential([nn.Dense(64), nn.relu, nn.Dense(3)])
     return {
-        "x_train": rng.normal(size=(3, 20))[labels] + rng.normal(size=(90, 20)),
+        "model": model,
+        "params": model.init(jax.random.key(0), inputs)["params"],
+        "x_train": inputs,
         "y_train": labels,
         "train_and_evaluate": train_and_evaluate,
     }
@@ -48,6 +54,8 @@ def test_the_snippets_run_and_print_a_verdict(
     printed = capsys.readouterr().out
     assert str(namespace["found"].verdict) in printed
     assert namespace["found"].reason in printed
+    assert namespace["measured"].n_parameters == 20 * 64 + 64 + 64 * 3 + 3
+    assert printed.count("verdict=") == 1
 
 
 @pytest.mark.xdist_group("ray")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ import jax
 import jax.core
 import jax.extend.core
 import jax.interpreters.ad
+import jax.numpy
 import scipy.linalg
 from jax.interpreters.ad import UndefinedPrimal, Zero
 
@@ -211,6 +213,8 @@ def _mend_empirical(empirical: Any) -> None:
         analysis: Any = (lowered.compile() if optimize else lowered).cost_analysis()
         return float((analysis[0] if isinstance(analysis, list) else analysis)["flops"])
 
+    # JAX is about to refuse shapes without an array.
+    empirical.jnp = _Proxy(jax.numpy, {"size": lambda x: math.prod(x.shape), "shape": lambda x: x.shape})
     empirical._get_primals_out_and_pullback = primals_out_and_pullback
     empirical._eqn_vjp_fn = eqn_vjp
     empirical._get_flops = flops

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -93,7 +94,8 @@ def kernel(
     kernel_fn = _compiled(architecture)
     shape = (len(first), len(first if second is None else second))
     found = Kernels(np.empty(shape), np.empty(shape))
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what neural-tangents assumes of sums and quadrature: it holds
         for rows, columns in _blocks(*shape, needs.block, symmetric=second is None):
             other = None if second is None and rows == columns else (first if second is None else second)[columns]
             block = kernel_fn(first[rows], other, get=("nngp", "ntk"))
