@@ -6,16 +6,22 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from ntk_prior.architecture import Architecture
+from ntk_prior.architecture import Architecture, require_choice
 from ntk_prior.budget import Budget
-from ntk_prior.feasibility import Feasibility, feasibility, outside_theory
+from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, feasibility, outside_theory
 from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS, REQUIRED, FeasibilityTable, score_columns, tabulated
 from ntk_prior.task import Task
 
 Configuration = Mapping[str, Any]
 ToArchitecture = Callable[[Configuration], "Architecture | Configuration | None"]
+When = Literal["uncertain", "always"]
+Refine = Callable[[Architecture, Task, Budget], Feasibility | None]
+
+UNCERTAIN = 0.1
+"""A score this close to the threshold is uncertain: about how far the predictor's differs from that of an exact
+spectrum on real images."""
 
 FORMAT = "ntk-prior prior 1"
 
@@ -29,12 +35,26 @@ class NTKPrior:
         to_architecture: For spaces that do not use the field names of ``Architecture`` and ``Budget``: maps a
             configuration to an ``Architecture``, or to a mapping of those field names. None, or a KeyError raised by
             it, means "not a network this theory knows": the verdict is ``outside_theory``.
+        refine: A slower judge, ``exact.Refinement`` or one's own ``(architecture, task, budget) -> Feasibility``, for
+            example ``feasibility_from_spectrum`` of a model's empirical kernel. Where it returns None, the predictor's
+            answer stands.
+        when: When ``refine`` is asked: ``"uncertain"``, where the score is within ``UNCERTAIN`` of the threshold or the
+            theory is silent of the architecture, or ``"always"``.
 
     Raises:
         TypeError: If an argument has the wrong type.
+        ValueError: If ``when`` is neither.
     """
 
-    def __init__(self, task: Task, budget: Budget, to_architecture: ToArchitecture | None = None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        budget: Budget,
+        to_architecture: ToArchitecture | None = None,
+        *,
+        refine: Refine | None = None,
+        when: When = "uncertain",
+    ) -> None:
         for name, value, kind in (("task", task, Task), ("budget", budget, Budget)):
             if not isinstance(value, kind):
                 raise TypeError(f"{name}: expected ntk_prior.{kind.__name__}, received {value!r}")
@@ -42,7 +62,14 @@ class NTKPrior:
             raise TypeError(f"to_architecture: expected a callable or None, received {to_architecture!r}")
         self.task = task
         self.budget = budget
+        if refine is not None and not callable(refine):
+            raise TypeError(
+                f"refine: expected a callable such as ntk_prior.exact.Refinement(x, y), or None, received {refine!r}"
+            )
+        require_choice("when", when, get_args(When))
         self.to_architecture = to_architecture
+        self.refine = refine
+        self.when = when
 
     def __call__(self, config: Configuration) -> Feasibility:
         """Feasibility of one configuration.
@@ -61,11 +88,11 @@ class NTKPrior:
             return outside_theory("to_architecture does not know this configuration", self.task, self.budget)
         budget = self._budget({**_known(config, BUDGET_FIELDS), **_known(mapped, BUDGET_FIELDS)})
         if isinstance(mapped, Architecture):
-            return feasibility(mapped, self.task, budget)
+            return self._judged(mapped, budget)
         missing = [name for name in REQUIRED if mapped.get(name) is None]
         if missing:
             return outside_theory(f"the configuration lacks {', '.join(missing)}", self.task, budget)
-        return feasibility(Architecture(**_known(mapped, ARCHITECTURE_FIELDS)), self.task, budget)
+        return self._judged(Architecture(**_known(mapped, ARCHITECTURE_FIELDS)), budget)
 
     def score_many(self, columns: Any) -> FeasibilityTable:
         """Feasibility of many configurations at once.
@@ -80,17 +107,24 @@ class NTKPrior:
         """
         if not isinstance(columns, Mapping) and hasattr(columns, "to_dict") and hasattr(columns, "columns"):
             columns = {str(name): columns[name].to_numpy() for name in columns.columns}
-        if isinstance(columns, Mapping) and self.to_architecture is None:
+        if isinstance(columns, Mapping) and self.to_architecture is None and self.refine is None:
             return score_columns(columns, self.task, self.budget)
         return tabulated([self(row) for row in _rows(columns)])
 
     def save(self, path: str | Path) -> None:
-        """Write task and budget as JSON. ``to_architecture`` is code and is not written."""
+        """Write task and budget as JSON. ``to_architecture`` and ``refine`` are code and are not written."""
         content = {"format": FORMAT, "task": self.task.to_json(), "budget": asdict(self.budget)}
         Path(path).write_text(json.dumps(content) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, path: str | Path, to_architecture: ToArchitecture | None = None) -> NTKPrior:
+    def load(
+        cls,
+        path: str | Path,
+        to_architecture: ToArchitecture | None = None,
+        *,
+        refine: Refine | None = None,
+        when: When = "uncertain",
+    ) -> NTKPrior:
         """Read a prior written by ``save``.
 
         Raises:
@@ -100,9 +134,18 @@ class NTKPrior:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content["format"] != FORMAT:
                 raise ValueError(f"format: expected {FORMAT!r}, received {content['format']!r}")
-            return cls(Task.from_json(content["task"]), Budget(**content["budget"]), to_architecture)
+            task, budget = Task.from_json(content["task"]), Budget(**content["budget"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: expected a saved prior ({FORMAT!r}), but {error}") from error
+        return cls(task, budget, to_architecture, refine=refine, when=when)
+
+    def _judged(self, architecture: Architecture, budget: Budget) -> Feasibility:
+        """The predictor's answer, or the slower judge's where it is asked and has one."""
+        fast = feasibility(architecture, self.task, budget)
+        uncertain = fast.score is None or abs(fast.score - DEFAULT_THRESHOLD) <= UNCERTAIN
+        if self.refine is None or not (uncertain or self.when == "always"):
+            return fast
+        return self.refine(architecture, self.task, budget) or fast
 
     def _mapped(self, config: Configuration) -> Architecture | Configuration | None:
         if self.to_architecture is None:

@@ -3,7 +3,7 @@
 Slower than the predictor by factors of a thousand and more, and free of its approximations: ``kernel``, ``spectrum``
 and ``regression`` on real inputs for an ``Architecture``, ``empirical``, ``over_seeds`` and ``top_eigenvalues`` for a
 model of one's own, whose kernel ``ntk_prior.measured_spectrum`` and ``ntk_prior.feasibility_from_spectrum`` turn into a
-verdict.
+verdict. ``Refinement`` lets a prior ask for exact spectra where its own answer is close.
 """
 
 from ntk_prior.exact.empirical import (
@@ -16,6 +16,7 @@ from ntk_prior.exact.empirical import (
 )
 from ntk_prior.exact.kernel import Cost, Kernels, cost, kernel
 from ntk_prior.exact.network import network
+from ntk_prior.exact.refinement import Refinement
 from ntk_prior.exact.spectrum import regression, spectrum
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "EmpiricalKernel",
     "KernelOverSeeds",
     "Kernels",
+    "Refinement",
     "TopEigenvalues",
     "cost",
     "empirical",

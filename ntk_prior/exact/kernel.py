@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntk_prior.architecture import Architecture
+from ntk_prior.architecture import Architecture, Kind
 from ntk_prior.exact.network import NODES, by_quadrature, network
 
 Array = NDArray[np.float64]
@@ -85,8 +85,8 @@ def kernel(
         ValueError: If inputs do not fit the architecture or each other, neural-tangents has no kernel for the
             architecture, or the estimate exceeds a limit; nothing has been computed then.
     """
-    first = normalised(x1, architecture, "x1")
-    second = None if x2 is None else normalised(x2, architecture, "x2")
+    first = normalised(x1, architecture.kind, "x1")
+    second = None if x2 is None else normalised(x2, architecture.kind, "x2")
     if second is not None and second.shape[1:] != first.shape[1:]:
         raise ValueError(f"x2: expected inputs of shape {first.shape[1:]} like x1, received {second.shape[1:]}")
     needs = cost(architecture, first.shape, None if second is None else len(second))
@@ -159,14 +159,14 @@ def require_affordable(
         )
 
 
-def normalised(x: ArrayLike, architecture: Architecture, name: str) -> Array:
+def normalised(x: ArrayLike, kind: Kind, name: str) -> Array:
     """Inputs scaled to |x|^2 / n_0 = 1, flat for fully connected networks.
 
     Raises:
-        ValueError: If they are no inputs of the architecture, not finite, or zero.
+        ValueError: If they are no inputs of such a network, not finite, or zero.
     """
     inputs = np.asarray(x, dtype=np.float64)
-    if architecture.kind == "cnn" and inputs.ndim != 4:
+    if kind == "cnn" and inputs.ndim != 4:
         raise ValueError(f"{name}: expected shape (n, height, width, channels) for kind='cnn', received {inputs.shape}")
     if inputs.ndim not in (2, 4) or inputs.size == 0:
         raise ValueError(
@@ -179,7 +179,7 @@ def normalised(x: ArrayLike, architecture: Architecture, name: str) -> Array:
     if not np.all(norms > 0):
         raise ValueError(f"{name}: expected inputs other than zero, received {int(np.sum(norms == 0))} zero inputs")
     scaled = flat / norms
-    return np.asarray(scaled.reshape(inputs.shape)) if architecture.kind == "cnn" else scaled
+    return np.asarray(scaled.reshape(inputs.shape)) if kind == "cnn" else scaled
 
 
 def _blocks(n1: int, n2: int, size: int, *, symmetric: bool) -> Iterator[tuple[Any, Any]]:

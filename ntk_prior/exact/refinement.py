@@ -1,0 +1,92 @@
+"""The second stage of a prior: exact spectra for the configurations that are worth it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import joblib
+import numpy as np
+import platformdirs
+from numpy.typing import ArrayLike, NDArray
+
+from ntk_prior.architecture import Architecture, require_integer
+from ntk_prior.budget import Budget
+from ntk_prior.exact.compat import neural_tangents
+from ntk_prior.exact.kernel import MEMORY_LIMIT, cost, normalised
+from ntk_prior.exact.network import why_not
+from ntk_prior.exact.spectrum import spectrum
+from ntk_prior.feasibility import Feasibility, feasibility_from_spectrum
+from ntk_prior.measured import MeasuredSpectrum
+from ntk_prior.task import Task
+
+
+class Refinement:
+    """Judges a configuration by the exact spectrum on real inputs: ``NTKPrior(task, budget, refine=Refinement(x, y))``.
+
+    A spectrum is computed once for each architecture and kept on disk, whatever the budget; several processes may share
+    the folder. Nothing is said, so that the predictor's answer stands, of what neural-tangents has no kernel for, of
+    the standard parametrization, and of what would exceed a limit.
+
+    Args:
+        x: Training inputs, shape (m, features) or (m, height, width, channels).
+        y: Class labels, shape (m,).
+        samples: Inputs that are used at the most, drawn at random but always the same. Their spectrum is carried to the
+            task's number of samples.
+        memory_limit: Bytes that one configuration may need.
+        seconds_limit: Seconds that one configuration may take, estimated.
+        cache_dir: Where spectra are kept; by default a folder among the user's caches.
+
+    Raises:
+        ImportError: If neural-tangents cannot be used.
+        ValueError: If inputs and labels do not fit each other.
+    """
+
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        samples: int = 256,
+        memory_limit: int = MEMORY_LIMIT,
+        seconds_limit: float = 60.0,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        neural_tangents()
+        inputs, labels = np.asarray(x), np.asarray(y)
+        if labels.shape != inputs.shape[:1]:
+            raise ValueError(f"y: expected one label for each of the inputs {inputs.shape}, received {labels.shape}")
+        chosen = np.random.default_rng(0).permutation(len(labels))[: require_integer("samples", samples, 2, 10**6)]
+        self.x, self.y = inputs[chosen].astype(np.float64), labels[chosen]
+        normalised(self.x, "fcn", "x")
+        if len(np.unique(self.y)) < len(np.unique(labels)):
+            raise ValueError(
+                f"samples: expected enough for all {len(np.unique(labels))} classes, received {samples}: take more"
+            )
+        self.memory_limit = memory_limit
+        self.seconds_limit = seconds_limit
+        folder = platformdirs.user_cache_path("ntk-prior") / "exact" if cache_dir is None else Path(cache_dir)
+        self._kept = joblib.Memory(folder, verbose=0).cache(_spectrum, ignore=["memory_limit", "seconds_limit"])
+
+    def __call__(self, architecture: Architecture, task: Task, budget: Budget) -> Feasibility | None:
+        """The verdict by the exact spectrum, or None where the predictor's shall stand."""
+        if why_not(architecture) or budget.parametrization != "ntk":
+            return None
+        if architecture.kind == "cnn" and self.x.ndim != 4:
+            return None
+        needs = cost(architecture, self.x.shape)
+        if needs.bytes > self.memory_limit or needs.seconds > self.seconds_limit:
+            return None
+        # A callable has no lasting name to keep its spectrum by.
+        kept = _spectrum if callable(architecture.activation) else self._kept
+        found = kept(architecture, self.x, self.y, self.memory_limit, self.seconds_limit)
+        return feasibility_from_spectrum(found, task, budget, architecture=architecture)
+
+
+def _spectrum(
+    architecture: Architecture,
+    x: NDArray[np.float64],
+    y: NDArray[np.generic],
+    memory_limit: int,
+    seconds_limit: float,
+) -> MeasuredSpectrum:
+    return spectrum(architecture, x, y, memory_limit=memory_limit, seconds_limit=seconds_limit)
