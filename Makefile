@@ -4,16 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLDER_OPTUNA := $(VENV)/optuna-4.9
+NEWEST_JAX := $(VENV)/newest-jax
 UV := .ci/uv
 PYTEST_WORKERS ?= 2
 DIST ?= dist
 
-.PHONY: help install demo test test-older-optuna lint format bench constraints wheel clean
+.PHONY: help install demo test test-older-optuna test-newest-jax lint format bench constraints wheel clean
 
 help:
 	@echo "make demo               tune a network on real images, hopeless configurations refused before launch"
 	@echo "make test               run the tests"
 	@echo "make test-older-optuna  run the sampler's tests with Optuna 4.9"
+	@echo "make test-newest-jax    run the tests of what stands on JAX with its newest release (needs Python 3.12 or 3.13)"
 	@echo "make lint               ruff, mypy and import-linter"
 	@echo "make format             let ruff rewrite the sources"
 	@echo "make bench              measure the predictor's speed and what it adds to ask and suggest"
@@ -50,6 +52,16 @@ $(OLDER_OPTUNA): $(STAMP)
 
 test-older-optuna: $(OLDER_OPTUNA)
 	PYTHONPATH=$(OLDER_OPTUNA) .ci/with-postgres $(BIN)/pytest -n $(PYTEST_WORKERS) $(wildcard tests/test_optuna*.py)
+
+# JAX's newest release needs a newer Python than the oldest one that is supported.
+$(NEWEST_JAX)/.installed: $(STAMP)
+	$(UV) venv --quiet --clear --python "$$(.ci/newer-python)" $(NEWEST_JAX)
+	$(UV) pip install --quiet --python $(NEWEST_JAX)/bin/python --constraint constraints.txt \
+	  --build-constraint constraints.txt --editable '.[all,exact]' --group dev
+	@touch $@
+
+test-newest-jax: $(NEWEST_JAX)/.installed
+	$(NEWEST_JAX)/bin/pytest -n $(PYTEST_WORKERS) $(wildcard tests/test_exact*.py) tests/test_training.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ REPOSITORY = Path(__file__).parents[1]
 SOURCES = b"".join(path.read_bytes() for path in sorted((REPOSITORY / "ntk_prior").glob("*.py")))
 CACHE = REPOSITORY / ".pytest_cache" / "numba" / hashlib.sha256(SOURCES).hexdigest()[:16]
 os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE))
+
+# A shell lets what it starts in the background ignore Ctrl-C, and that is handed down to the commands that tests stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: the first example of a test may compile. Derandomised: a run says the same twice.
 settings.register_profile("ntk_prior", deadline=None, derandomize=True, print_blob=True)
