@@ -7,6 +7,8 @@ OLDER_OPTUNA := $(VENV)/optuna-4.9
 NEWEST_JAX := $(VENV)/newest-jax
 UV := .ci/uv
 PYTEST_WORKERS ?= 2
+# The workers fill the cores: threads of linear algebra in each would only wait for one another.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 DIST ?= dist
 
 .PHONY: help install demo test test-older-optuna test-newest-jax lint format bench constraints wheel clean
@@ -18,7 +20,7 @@ help:
 	@echo "make test-newest-jax    run the tests of what stands on JAX with its newest release (needs Python 3.12 or 3.13)"
 	@echo "make lint               ruff, mypy and import-linter"
 	@echo "make format             let ruff rewrite the sources"
-	@echo "make bench              measure the predictor's speed and what it adds to ask and suggest"
+	@echo "make bench              measure the predictor and the exact tier against neural-tangents and NumPy, and what ask and suggest cost"
 	@echo "make wheel              build the wheel into $(DIST)/"
 	@echo "make constraints        pin the newest versions of all dependencies again"
 	@echo "make clean              remove the environment and everything built"
@@ -43,7 +45,7 @@ demo: $(STAMP)
 	$(BIN)/ntk-prior tune
 
 test: $(STAMP)
-	.ci/with-postgres $(BIN)/pytest -n $(PYTEST_WORKERS) tests
+	$(ONE_THREAD) .ci/with-postgres $(BIN)/pytest -n $(PYTEST_WORKERS) tests
 
 # The same environment with an Optuna of the previous major version put before its own.
 $(OLDER_OPTUNA): $(STAMP)
@@ -51,7 +53,7 @@ $(OLDER_OPTUNA): $(STAMP)
 	@touch $@
 
 test-older-optuna: $(OLDER_OPTUNA)
-	PYTHONPATH=$(OLDER_OPTUNA) .ci/with-postgres $(BIN)/pytest -n $(PYTEST_WORKERS) $(wildcard tests/test_optuna*.py)
+	$(ONE_THREAD) PYTHONPATH=$(OLDER_OPTUNA) .ci/with-postgres $(BIN)/pytest -n $(PYTEST_WORKERS) $(wildcard tests/test_optuna*.py)
 
 # JAX's newest release needs a newer Python than the oldest one that is supported.
 $(NEWEST_JAX)/.installed: $(STAMP)
@@ -61,7 +63,7 @@ $(NEWEST_JAX)/.installed: $(STAMP)
 	@touch $@
 
 test-newest-jax: $(NEWEST_JAX)/.installed
-	$(NEWEST_JAX)/bin/pytest -n $(PYTEST_WORKERS) $(wildcard tests/test_exact*.py) tests/test_training.py
+	$(ONE_THREAD) $(NEWEST_JAX)/bin/pytest -n $(PYTEST_WORKERS) $(wildcard tests/test_exact*.py) tests/test_training.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -77,6 +79,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/score_many.py
 	$(BIN)/python benchmarks/ask_overhead.py
 	$(BIN)/python benchmarks/suggest_overhead.py
+	$(BIN)/python benchmarks/against_neural_tangents.py
+	$(BIN)/python benchmarks/empirical_ntk.py
 
 wheel: $(STAMP)
 	$(UV) build --quiet --wheel --build-constraint constraints.txt --python $(BIN)/python --out-dir $(DIST)
