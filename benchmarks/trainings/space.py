@@ -113,8 +113,8 @@ def digits() -> Space:
         "digits",
         (
             Family("fcn", False, 240, (64, 128, 256, 512), (0.62, 0.22, 0.1, 0.06), 64, 2**21, 512, None),
-            Family("cnn", False, 30, channels, shares, 16, 2**11, 512, None, per_group=5),
-            Family("cnn", True, 30, channels, shares, 16, 2**11, 512, None, per_group=5),
+            Family("cnn", False, 30, channels, shares, 16, 2**11, 256, None, per_group=5),
+            Family("cnn", True, 30, channels, shares, 16, 2**11, 256, None, per_group=5),
         ),
         n_test=360,
     )
