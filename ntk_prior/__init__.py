@@ -7,9 +7,11 @@ arXiv 1912.13053).
 
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
+from ntk_prior.calibration import Calibration, CalibrationReport
 from ntk_prior.explanation import max_learning_rate
 from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, Verdict, feasibility, feasibility_from_spectrum
 from ntk_prior.measured import LearningCurve, MeasuredSpectrum, learning_curve, measured_spectrum
+from ntk_prior.outcomes import FinishedTrial
 from ntk_prior.prior import NTKPrior
 from ntk_prior.spectrum import Spectrum, spectrum
 from ntk_prior.table import FeasibilityTable
@@ -19,8 +21,11 @@ __all__ = [
     "DEFAULT_THRESHOLD",
     "Architecture",
     "Budget",
+    "Calibration",
+    "CalibrationReport",
     "Feasibility",
     "FeasibilityTable",
+    "FinishedTrial",
     "LearningCurve",
     "MeasuredSpectrum",
     "NTKPrior",

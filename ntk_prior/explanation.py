@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ntk_prior.activations import dual
 from ntk_prior.architecture import MAX_DEPTH, MAX_WEIGHT_VARIANCE, MIN_WEIGHT_VARIANCE, Architecture
 from ntk_prior.budget import Budget
+from ntk_prior.calibration import Calibration
 from ntk_prior.judge import Sides, encode, plain_values, sides, sides_of_rows
 from ntk_prior.meanfield import MeanField, mean_field
 from ntk_prior.measured import MeasuredSpectrum, measured_sides
@@ -40,29 +41,35 @@ def max_learning_rate(architecture: Architecture, task: Task, budget: Budget) ->
     return saturated(-sides(architecture, task, replace(budget, learning_rate=1.0)).log_excess)
 
 
-def scan(architecture: Architecture, task: Task, budget: Budget, name: str, values: NDArray[Any]) -> Sides:
-    """Both sides as one numeric field of the architecture or the budget takes each of ``values``."""
+def scan(
+    architecture: Architecture, task: Task, budget: Budget, calibration: Calibration, name: str, values: NDArray[Any]
+) -> Sides:
+    """Both sides, calibrated, as one numeric field of the architecture or the budget takes each of ``values``."""
     code, slope, table = dual(architecture.activation, architecture.slope)
-    fields = {**plain_values(architecture, budget), "code": code, "slope": slope, name: values}
-    return sides_of_rows(encode(fields), table, task, view_name(architecture))
+    rows = encode({**plain_values(architecture, budget), "code": code, "slope": slope, name: values})
+    found = sides_of_rows(rows, table, task, view_name(architecture))
+    return calibration.of_rows(found, rows)
 
 
 def reason_for(
-    verdict: str, architecture: Architecture, task: Task, budget: Budget, found: Sides, threshold: float
+    verdict: str,
+    architecture: Architecture,
+    task: Task,
+    budget: Budget,
+    found: Sides,
+    calibration: Calibration,
+    threshold: float,
 ) -> str:
     """The binding limit, with numbers."""
     if verdict == "diverges":
         limit = max_learning_rate(architecture, task, budget)
         return f"learning_rate {budget.learning_rate:.3g} > {limit:.3g} = 2 / lambda_max: every step overshoots"
     if verdict == "feasible":
-        return (
-            f"trainability {found.trainability:.2f} and generalization {found.generalization:.2f} "
-            f">= {threshold:g} (kappa {saturated(found.log_kappa):.2g})"
-        )
+        return _feasible(calibration.of(found, architecture, budget), threshold)
     limits = mean_field(architecture)
-    depth = _depth_limit(architecture, task, budget, verdict, limits, threshold)
+    depth = _depth_limit(architecture, task, budget, calibration, verdict, limits, threshold)
     if verdict == "untrainable":
-        return depth + _steps_needed(architecture, task, budget, found, threshold)
+        return depth + _steps_needed(architecture, task, budget, found, calibration, threshold)
     return depth + (
         f"kernel regression keeps {100 * found.generalization:.2g} % of the best kernel's R^2 "
         f"(kappa {saturated(found.log_kappa):.2g}{_width_words(architecture, task, budget, found)})"
@@ -76,6 +83,7 @@ def reason_from_spectrum(
     task: Task,
     budget: Budget,
     found: Sides,
+    calibration: Calibration,
     threshold: float,
 ) -> str:
     """The binding limit of a measured spectrum, with numbers."""
@@ -85,28 +93,40 @@ def reason_from_spectrum(
         limit = budget.learning_rate * saturated(-found.log_excess)
         return f"learning_rate {budget.learning_rate:.3g} > {limit:.3g} = 2 / lambda_max: every step overshoots"
     if verdict == "feasible":
-        return (
-            f"trainability {found.trainability:.2f} and generalization {found.generalization:.2f} "
-            f">= {threshold:g} ({kappa})"
-        )
+        return _feasible(calibration.of(found, architecture, budget), threshold)
     if verdict == "memorizes_only":
         return f"kernel regression keeps {100 * found.generalization:.2g} % of the best kernel's R^2 ({kappa})"
     steps = np.ceil(np.geomspace(1.0, 1e12, 400))
 
     def trainability(count: float) -> float:
-        return float(measured_sides(spectrum, task, replace(budget, steps=int(count)), architecture).trainability)
+        longer = replace(budget, steps=int(count))
+        reached = measured_sides(spectrum, task, longer, architecture)
+        return float(calibration.of(reached, architecture, longer).trainability)
 
     enough = bisect_left(steps, threshold, key=trainability)
     needs = f"needs {steps[enough]:.2g} steps" if enough < len(steps) else "is beyond any budget"
     return f"{kappa} {needs}, budget {budget.steps:.2g}"
 
 
+def _feasible(judged: Sides, threshold: float) -> str:
+    return (
+        f"trainability {judged.trainability:.2f} and generalization {judged.generalization:.2f} "
+        f">= {threshold:g} (kappa {saturated(judged.log_kappa):.2g})"
+    )
+
+
 def _depth_limit(
-    architecture: Architecture, task: Task, budget: Budget, verdict: str, limits: MeanField, threshold: float
+    architecture: Architecture,
+    task: Task,
+    budget: Budget,
+    calibration: Calibration,
+    verdict: str,
+    limits: MeanField,
+    threshold: float,
 ) -> str:
     """'depth 64 > 38 = 6.1 xi_1: ', where some smaller depth is on the right side of the limit."""
     depths = _below(architecture.depth)
-    found = scan(architecture, task, budget, "depth", depths)
+    found = scan(architecture, task, budget, calibration, "depth", depths)
     side = found.trainability if verdict == "untrainable" else found.generalization
     good = depths[side >= threshold]
     if not good.size or good.max() >= architecture.depth:
@@ -116,12 +136,14 @@ def _depth_limit(
     return f"depth {architecture.depth} > {int(good.max())}{in_scales}: "
 
 
-def _steps_needed(architecture: Architecture, task: Task, budget: Budget, found: Sides, threshold: float) -> str:
+def _steps_needed(
+    architecture: Architecture, task: Task, budget: Budget, found: Sides, calibration: Calibration, threshold: float
+) -> str:
     kappa = f"kappa {saturated(found.log_kappa):.2g}"
     if budget.optimizer == "adam":
         return f"{kappa}; {budget.steps:.2g} steps of Adam at {budget.learning_rate:.2g} cannot reach the solution"
     steps = np.geomspace(1.0, 1e15, 400)
-    enough = steps[scan(architecture, task, budget, "steps", steps).trainability >= threshold]
+    enough = steps[scan(architecture, task, budget, calibration, "steps", steps).trainability >= threshold]
     needs = f"needs {enough[0]:.2g} steps" if enough.size else "is beyond any budget"
     return f"{kappa} {needs}, budget {budget.steps:.2g}"
 
@@ -136,11 +158,13 @@ def _width_words(architecture: Architecture, task: Task, budget: Budget, found: 
     return f"; at infinite width {100 * wide.generalization:.2g} %: depth / width = {ratio:.2g}"
 
 
-def nearest_fix(architecture: Architecture, task: Task, budget: Budget, threshold: float) -> str | None:
+def nearest_fix(
+    architecture: Architecture, task: Task, budget: Budget, calibration: Calibration, threshold: float
+) -> str | None:
     """The smallest change of each parameter alone that lifts both sides to the threshold, nearest first."""
     fixes = []
     for name, values in _candidates(architecture, budget).items():
-        found = scan(architecture, task, budget, name, values)
+        found = scan(architecture, task, budget, calibration, name, values)
         good = values[np.minimum(found.trainability, found.generalization) >= threshold]
         if good.size:
             now = _current(architecture, budget, name)

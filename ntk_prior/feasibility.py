@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
+from ntk_prior.calibration import Calibration, shipped_calibration
 from ntk_prior.explanation import nearest_fix, reason_for, reason_from_spectrum
 from ntk_prior.judge import Sides, sides
 from ntk_prior.measured import MeasuredSpectrum, measured_sides
@@ -36,15 +37,18 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Feasibility:
-    """Two numbers in [0, 1] with their cause; never merged but by taking the weaker one.
+    """Two probabilities with their cause; never merged but by taking the weaker one.
 
     Attributes:
-        trainability: Correlation between outputs and training labels that the budget reaches; None outside the theory.
-        generalization: Share of the best kernel's test R^2 that survives; None outside the theory.
+        trainability: Probability that the network trains within the budget, see ``calibration.TRAINED``; None outside
+            the theory. Under Adam, a bound on the correlation between outputs and training labels.
+        generalization: Probability that it generalizes if it trains, see ``calibration.GENERALIZES``; None outside the
+            theory. Under Adam, the share of the best kernel's test R^2 that survives.
         verdict: Which side binds, if any.
         architecture, task, budget: What was judged; None where no architecture could be formed.
         silence: Why the theory says nothing, or None.
-        sides: Both sides with what is behind them; None outside the theory.
+        sides: Both sides by the theory alone, with what is behind them; None outside the theory.
+        calibration: What made probabilities of them.
         measured: The spectrum it was judged by, where that was not the predictor's.
     """
 
@@ -56,6 +60,7 @@ class Feasibility:
     budget: Budget
     silence: str | None = None
     sides: Sides | None = None
+    calibration: Calibration | None = None
     measured: MeasuredSpectrum | None = field(default=None, compare=False)
 
     @property
@@ -68,20 +73,21 @@ class Feasibility:
     @cached_property
     def reason(self) -> str:
         """The binding limit in words and numbers (computed when asked for, about a millisecond)."""
-        if self.measured is not None and self.sides is not None:
-            judged = (self.architecture, self.task, self.budget, self.sides, DEFAULT_THRESHOLD)
-            return reason_from_spectrum(self.verdict, self.measured, *judged)
-        if self.architecture is None or self.sides is None:
+        if self.sides is None or self.calibration is None:
             return self.silence or "no architecture"
+        if self.measured is not None:
+            judged = (self.architecture, self.task, self.budget, self.sides)
+            return reason_from_spectrum(self.verdict, self.measured, *judged, self.calibration, DEFAULT_THRESHOLD)
+        assert self.architecture is not None, "the predictor's sides are those of an architecture"
         found = (self.architecture, self.task, self.budget, self.sides)
-        return reason_for(self.verdict, *found, threshold=DEFAULT_THRESHOLD)
+        return reason_for(self.verdict, *found, self.calibration, DEFAULT_THRESHOLD)
 
     @cached_property
     def suggestion(self) -> str | None:
         """The nearest changes of a single parameter that would make it feasible, or None (computed when asked for)."""
-        if self.architecture is None or self.sides is None or self.verdict is Verdict.FEASIBLE:
+        if self.architecture is None or self.calibration is None or self.verdict is Verdict.FEASIBLE:
             return None
-        return nearest_fix(self.architecture, self.task, self.budget, DEFAULT_THRESHOLD)
+        return nearest_fix(self.architecture, self.task, self.budget, self.calibration, DEFAULT_THRESHOLD)
 
     @cached_property
     def spectrum(self) -> Spectrum | MeasuredSpectrum | None:
@@ -91,13 +97,16 @@ class Feasibility:
         return None if self.architecture is None or self.sides is None else spectrum(self.architecture, self.task)
 
 
-def feasibility(architecture: Architecture, task: Task, budget: Budget) -> Feasibility:
+def feasibility(
+    architecture: Architecture, task: Task, budget: Budget, calibration: Calibration | None = None
+) -> Feasibility:
     """Judge one configuration.
 
     Args:
         architecture: The network at initialisation.
         task: Summary of the data.
         budget: The training run.
+        calibration: Makes probabilities of the theory's sides; the shipped one by default.
 
     Returns:
         The verdict; ``outside_theory`` where the theory does not apply.
@@ -105,12 +114,16 @@ def feasibility(architecture: Architecture, task: Task, budget: Budget) -> Feasi
     why = silence(architecture, task, budget)
     if why:
         return outside_theory(why, task, budget, architecture)
-    found = sides(architecture, task, budget)
-    return Feasibility(*found[:2], _verdict(found), architecture, task, budget, sides=found)
+    return _judged(sides(architecture, task, budget), architecture, task, budget, calibration)
 
 
 def feasibility_from_spectrum(
-    spectrum: MeasuredSpectrum, task: Task, budget: Budget, *, architecture: Architecture | None = None
+    spectrum: MeasuredSpectrum,
+    task: Task,
+    budget: Budget,
+    *,
+    architecture: Architecture | None = None,
+    calibration: Calibration | None = None,
 ) -> Feasibility:
     """Judge a network by a spectrum that was measured on real inputs: any architecture, batch norm and attention too.
 
@@ -121,6 +134,7 @@ def feasibility_from_spectrum(
             its own parametrization and width, and ``learning_rate`` acts on it as it is.
         architecture: The network, where the spectrum is that of its infinitely wide limit in the NTK parametrization;
             ``budget.width`` then counts as in ``feasibility``.
+        calibration: As for ``feasibility``.
 
     Returns:
         The verdict; ``outside_theory`` under muP, whose features change during training.
@@ -131,11 +145,16 @@ def feasibility_from_spectrum(
     if budget.parametrization == "mup":
         return outside_theory(MUP, task, budget, architecture)
     found = measured_sides(spectrum, task, budget, architecture)
-    return Feasibility(*found[:2], _verdict(found), architecture, task, budget, sides=found, measured=spectrum)
+    return replace(_judged(found, architecture, task, budget, calibration), measured=spectrum)
 
 
-def _verdict(found: Sides) -> Verdict:
-    return list(Verdict)[int(verdict_codes(found))]
+def _judged(
+    found: Sides, architecture: Architecture | None, task: Task, budget: Budget, calibration: Calibration | None
+) -> Feasibility:
+    used = calibration or shipped_calibration()
+    judged = used.of(found, architecture, budget)
+    verdict = list(Verdict)[int(verdict_codes(judged))]
+    return Feasibility(*judged[:2], verdict, architecture, task, budget, sides=found, calibration=used)
 
 
 def outside_theory(why: str, task: Task, budget: Budget, architecture: Architecture | None = None) -> Feasibility:
@@ -151,7 +170,12 @@ def silence(architecture: Architecture, task: Task, budget: Budget) -> str | Non
 
 
 def verdict_codes(found: Sides, threshold: float = DEFAULT_THRESHOLD) -> NDArray[np.int8]:
-    """Verdicts for one or many configurations inside the theory, as indices into ``tuple(Verdict)``."""
+    """Verdicts for one or many configurations inside the theory, as indices into ``tuple(Verdict)``.
+
+    Args:
+        found: Both sides, calibrated.
+        threshold: What either side must reach.
+    """
     order = list(Verdict)
     feasible, untrainable, diverges, memorizes = (
         order.index(verdict)

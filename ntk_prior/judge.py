@@ -34,6 +34,9 @@ WIDTH_GAIN = 3.0
 WIDTH_NOISE = 0.5
 """Spectral size of those fluctuations, in units of their standard deviation times sqrt(min(samples, width))."""
 
+_LINEAR = 1e-6
+"""Share of the leading mode that is learnt at least, where only the ranking of outputs counts."""
+
 _CHUNK = 4096
 
 
@@ -69,6 +72,12 @@ class Sides(NamedTuple):
         stability: 1 inside the stable range of learning rates, falling to 0 at twice its end.
         log_excess: ln(eta / eta_max); negative inside the stable range.
         log_kappa: ln(lambda_max / lambda_bulk).
+        learnt: Trainability at infinite width and a stable rate, in [0, 1].
+        ranked: The same as a correlation that does not see how small outputs still are, in [0, 1]: what the training
+            accuracy follows.
+        carried: Generalization at infinite width, in [0, 1].
+        carried_ranking: The same as a correlation, by leave-one-out: what the test accuracy follows. In [0, 1],
+            relative to the best kernel's.
     """
 
     trainability: Any
@@ -76,6 +85,10 @@ class Sides(NamedTuple):
     stability: Any
     log_excess: Any
     log_kappa: Any
+    learnt: Any
+    ranked: Any
+    carried: Any
+    carried_ranking: Any
 
 
 CONFIGURATION = np.dtype(
@@ -152,7 +165,7 @@ def _sides_of_one(architecture: Architecture, task: Task, budget: Budget) -> Arr
     code, slope, table = dual(architecture.activation, architecture.slope)
     rows = encode({**plain_values(architecture, budget), "code": code, "slope": slope})
     stage, best = stage_of(task, view_name(architecture))
-    out = np.empty((5, 1))
+    out = np.empty((len(Sides._fields), 1))
     judge_rows(rows, table, stage, best, workspace(stage), out)
     return out
 
@@ -160,7 +173,7 @@ def _sides_of_one(architecture: Architecture, task: Task, budget: Budget) -> Arr
 def sides_of_rows(rows: NDArray[np.void], table: Array, task: Task, view: ViewName) -> Sides:
     """Both sides of many configurations that share an activation and a view, on all cores."""
     stage, best = stage_of(task, view)
-    out = np.empty((5, len(rows)))
+    out = np.empty((len(Sides._fields), len(rows)))
     spans = [slice(start, start + _CHUNK) for start in range(0, len(rows), _CHUNK)]
 
     def work(span: slice) -> None:
@@ -177,7 +190,7 @@ def sides_of_rows(rows: NDArray[np.void], table: Array, task: Task, view: ViewNa
 
 @entry_summing
 def judge_rows(rows, table, stage, best, work, out):  # type: ignore[no-untyped-def]
-    """From rows made by ``encode`` to both sides; fills ``out``, shape (5, n), with the fields of ``Sides``."""
+    """From rows made by ``encode`` to both sides; fills ``out``, shape (fields, n), with the fields of ``Sides``."""
     for i in range(rows.shape[0]):
         row = rows[i]
         net, run = _layers(row, table, stage), _run(row, stage)
@@ -185,9 +198,9 @@ def judge_rows(rows, table, stage, best, work, out):  # type: ignore[no-untyped-
             net, stage.cosines, stage.group, stage.spreads, stage.variances, work.nodes
         )
         log_max, log_own, _ = eigenvalues(log_scale, diagonal, log_gap, stage, work)
-        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = _judge(
-            log_gap, log_max, log_own, work.lam, run, stage.modes, best
-        )
+        found = _judge(log_gap, log_max, log_own, work.lam, run, stage.modes, best)
+        for field in range(out.shape[0]):
+            out[field, i] = found[field]
 
 
 @inner
@@ -307,28 +320,82 @@ def _judge(log_gap, log_max, log_own, lam, budget, modes, best):  # type: ignore
     log_excess = math.log(budget.rate) - log_limit if budget.rate > 0.0 and not adam else -math.log(2.0)
     stability = min(max(1.0 - log_excess / math.log(2.0), 0.0), 1.0)
     log_time = min(log_limit + min(log_excess, 0.0) + math.log(budget.time) + log_gap, 600.0)
-    mean = 0.0
+    mean = top = 0.0
     for i in range(lam.size):
         mean += modes.counts[i] * lam[i] / m
+        top = max(top, lam[i])
     time = math.exp(log_time)
+    # So short a training is linear, and rankings do not depend on its length any more.
+    no_less = max(time, _LINEAR / top)
+    fitted = reached = aligned = length = 0.0
+    slowed = 2.0 * time / (1.0 + budget.slow)
     if adam:
-        learnt = _reached(modes, lam, log_gap, budget.reach)
+        fitted = reached = aligned = length = _reached(modes, lam, log_gap, budget.reach)
         # Adam's preconditioner is unknown: generalization is that of the fully trained kernel.
-        time, floor = 1.0, (budget.noise + 1e-6) * mean
+        time = no_less = 1.0
+        floor, noise = 1e-6 * mean, budget.noise * mean
     else:
-        learnt, floor = 0.0, 1.0 + budget.noise * time * mean
-        pace = 2.0 * time / (1.0 + budget.slow)
+        floor, noise = 1.0, budget.noise * time * mean
         for i in range(lam.size):
-            learnt += modes.energy[i] * (1.0 - _decay(min(pace * lam[i], 600.0)))
-    total = degrees = 0.0
+            left = _decay(min(no_less * lam[i], 600.0))
+            energy, share = modes.energy[i], 1.0 - left
+            fitted += energy * (1.0 - _decay(min(slowed * lam[i], 600.0)))
+            reached += energy * share * (1.0 + left)
+            aligned += energy * share
+            length += energy * share * share
+    r2, _ = _carried(time, floor + noise, lam, modes)
+    wide_r2, ranking = _carried(no_less, floor, lam, modes)
+    return (
+        _root(fitted) * stability,
+        _share(r2 / best),
+        stability,
+        log_excess,
+        log_max - log_gap - math.log(lam[modes.middle]),
+        _root(reached),
+        _share(aligned / math.sqrt(max(length, 1e-300))),
+        _share(wide_r2 / best),
+        _share(ranking / math.sqrt(best)),
+    )
+
+
+@inner
+def _share(x):  # type: ignore[no-untyped-def]
+    """``x`` inside [0, 1]."""
+    return min(max(x, 0.0), 1.0)
+
+
+@inner
+def _root(x):  # type: ignore[no-untyped-def]
+    """Square root of ``x`` inside [0, 1]."""
+    return math.sqrt(min(max(x, 0.0), 1.0))
+
+
+@inner_summing
+def _carried(time, floor, lam, modes):  # type: ignore[no-untyped-def]
+    """What of a kernel machine carries over to an input that it has not seen, by generalized cross-validation.
+
+    A training residual r becomes that of a left-out sample when it is divided by the degrees of freedom that are left.
+
+    Args:
+        time: Ratio of the kernel to the ridge that stands for the training time.
+        floor: The ridge.
+        lam, modes: As for ``_judge``.
+
+    Returns:
+        R^2, and the correlation between predictions and labels; neither is bounded below.
+    """
+    m = modes.counts.sum()
+    degrees = 0.0
     for i in range(lam.size):
-        rest = 1.0 / (floor + time * lam[i])
-        total += modes.energy[i] * rest * rest
-        degrees += modes.counts[i] * rest / m
-    r2 = 1.0 - total / max(degrees * degrees, 1e-300)
-    generalization = min(max(r2 / best, 0.0), 1.0)
-    trainability = math.sqrt(min(max(learnt, 0.0), 1.0)) * stability
-    return trainability, generalization, stability, log_excess, log_max - log_gap - math.log(lam[modes.middle])
+        degrees += modes.counts[i] / (floor + time * lam[i])
+    degrees = max(degrees / m, 1e-300)
+    missed = overlap = length = 0.0
+    for i in range(lam.size):
+        residual = 1.0 / ((floor + time * lam[i]) * degrees)
+        missed += modes.energy[i] * residual * residual
+        overlap += modes.energy[i] * (1.0 - residual)
+        length += modes.energy[i] * (1.0 - residual) * (1.0 - residual)
+    return 1.0 - missed, overlap / math.sqrt(max(length, 1e-300))
 
 
 @inlined

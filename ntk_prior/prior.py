@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from ntk_prior.architecture import Architecture, require_choice
 from ntk_prior.budget import Budget
+from ntk_prior.calibration import (
+    FEATURES,
+    Calibration,
+    CalibrationReport,
+    Shape,
+    features,
+    shipped_calibration,
+)
 from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, feasibility, outside_theory
+from ntk_prior.outcomes import FinishedTrial, outcome
 from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS, REQUIRED, FeasibilityTable, score_columns, tabulated
 from ntk_prior.task import Task
 
@@ -23,7 +35,7 @@ UNCERTAIN = 0.1
 """A score this close to the threshold is uncertain: about how far the predictor's differs from that of an exact
 spectrum on real images."""
 
-FORMAT = "ntk-prior prior 1"
+FORMAT = "ntk-prior prior 2"
 
 
 class NTKPrior:
@@ -40,6 +52,7 @@ class NTKPrior:
             answer stands.
         when: When ``refine`` is asked: ``"uncertain"``, where the score is within ``UNCERTAIN`` of the threshold or the
             theory is silent of the architecture, or ``"always"``.
+        calibration: Makes probabilities of what the theory says; the shipped one by default. ``fit`` moves it.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -54,6 +67,7 @@ class NTKPrior:
         *,
         refine: Refine | None = None,
         when: When = "uncertain",
+        calibration: Calibration | None = None,
     ) -> None:
         for name, value, kind in (("task", task, Task), ("budget", budget, Budget)):
             if not isinstance(value, kind):
@@ -70,6 +84,8 @@ class NTKPrior:
         self.to_architecture = to_architecture
         self.refine = refine
         self.when = when
+        self._given = shipped_calibration() if calibration is None else calibration
+        self.calibration = self._given
 
     def __call__(self, config: Configuration) -> Feasibility:
         """Feasibility of one configuration.
@@ -83,16 +99,10 @@ class NTKPrior:
         """
         if not isinstance(config, Mapping):
             raise TypeError(f"config: expected a mapping of parameter names to values, received {config!r}")
-        mapped = self._mapped(config)
-        if mapped is None:
-            return outside_theory("to_architecture does not know this configuration", self.task, self.budget)
-        budget = self._budget({**_known(config, BUDGET_FIELDS), **_known(mapped, BUDGET_FIELDS)})
-        if isinstance(mapped, Architecture):
-            return self._judged(mapped, budget)
-        missing = [name for name in REQUIRED if mapped.get(name) is None]
-        if missing:
-            return outside_theory(f"the configuration lacks {', '.join(missing)}", self.task, budget)
-        return self._judged(Architecture(**_known(mapped, ARCHITECTURE_FIELDS)), budget)
+        understood = self._understood(config)
+        if isinstance(understood, str):
+            return outside_theory(understood, self.task, self.budget)
+        return self._judged(*understood)
 
     def score_many(self, columns: Any) -> FeasibilityTable:
         """Feasibility of many configurations at once.
@@ -108,12 +118,49 @@ class NTKPrior:
         if not isinstance(columns, Mapping) and hasattr(columns, "to_dict") and hasattr(columns, "columns"):
             columns = {str(name): columns[name].to_numpy() for name in columns.columns}
         if isinstance(columns, Mapping) and self.to_architecture is None and self.refine is None:
-            return score_columns(columns, self.task, self.budget)
+            return score_columns(columns, self.task, self.budget, self.calibration)
         return tabulated([self(row) for row in _rows(columns)])
 
+    def fit(self, trials: Iterable[FinishedTrial]) -> CalibrationReport:
+        """Learn from finished trials how far the theory is to be believed here.
+
+        Call it with all of them at any time; each call starts from the calibration that the prior was made with. A few
+        trials move it little. ``ntk_prior_optuna.finished_trials`` and ``ntk_prior_ray.finished_trials`` read them from
+        a study and from results.
+
+        Args:
+            trials: Those that the prior is silent about, trained with Adam, or without a known outcome are skipped.
+
+        Returns:
+            How well the prior has foretold them, before it learnt from them.
+        """
+        given = list(trials)
+        known = [one.test_accuracy for one in given if one.test_accuracy is not None and isfinite(one.test_accuracy)]
+        best = max(known, default=None)
+        rows, outcomes = [], []
+        for one in given:
+            became = outcome(self.task.n_classes, one.train_accuracy, one.test_accuracy, best, one.diverged)
+            understood = self._understood(one.config)
+            if became is None or isinstance(understood, str) or understood[1].optimizer == "adam":
+                continue
+            found = self._judged(*understood)
+            if found.sides is not None:
+                own = None if found.architecture is None else understood[0]
+                rows.append(features(found.sides, Shape.of(own, understood[1]))[0])
+                outcomes.append(became)
+        seen = np.array(rows).reshape(-1, len(FEATURES))
+        report = self.calibration.report(seen, outcomes, len(given) - len(outcomes))
+        self.calibration = self._given.moved(seen, outcomes)
+        return report
+
     def save(self, path: str | Path) -> None:
-        """Write task and budget as JSON. ``to_architecture`` and ``refine`` are code and are not written."""
-        content = {"format": FORMAT, "task": self.task.to_json(), "budget": asdict(self.budget)}
+        """Write task, budget and calibration as JSON. ``to_architecture`` and ``refine`` are code and not written."""
+        content = {
+            "format": FORMAT,
+            "task": self.task.to_json(),
+            "budget": asdict(self.budget),
+            "calibration": self.calibration.to_json(),
+        }
         Path(path).write_text(json.dumps(content) + "\n", encoding="utf-8")
 
     @classmethod
@@ -135,17 +182,31 @@ class NTKPrior:
             if content["format"] != FORMAT:
                 raise ValueError(f"format: expected {FORMAT!r}, received {content['format']!r}")
             task, budget = Task.from_json(content["task"]), Budget(**content["budget"])
+            calibration = Calibration.from_json(content["calibration"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: expected a saved prior ({FORMAT!r}), but {error}") from error
-        return cls(task, budget, to_architecture, refine=refine, when=when)
+        return cls(task, budget, to_architecture, refine=refine, when=when, calibration=calibration)
 
     def _judged(self, architecture: Architecture, budget: Budget) -> Feasibility:
         """The predictor's answer, or the slower judge's where it is asked and has one."""
-        fast = feasibility(architecture, self.task, budget)
+        fast = feasibility(architecture, self.task, budget, self.calibration)
         uncertain = fast.score is None or abs(fast.score - DEFAULT_THRESHOLD) <= UNCERTAIN
         if self.refine is None or not (uncertain or self.when == "always"):
             return fast
         return self.refine(architecture, self.task, budget) or fast
+
+    def _understood(self, config: Configuration) -> tuple[Architecture, Budget] | str:
+        """The network and the training that a configuration stands for, or why it stands for none."""
+        mapped = self._mapped(config)
+        if mapped is None:
+            return "to_architecture does not know this configuration"
+        budget = self._budget({**_known(config, BUDGET_FIELDS), **_known(mapped, BUDGET_FIELDS)})
+        if isinstance(mapped, Architecture):
+            return mapped, budget
+        missing = [name for name in REQUIRED if mapped.get(name) is None]
+        if missing:
+            return f"the configuration lacks {', '.join(missing)}"
+        return Architecture(**_known(mapped, ARCHITECTURE_FIELDS)), budget
 
     def _mapped(self, config: Configuration) -> Architecture | Configuration | None:
         if self.to_architecture is None:

@@ -7,7 +7,7 @@ far as finished trials bear it out (``trust``), and a share of trials, the audit
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from itertools import islice
@@ -113,11 +113,13 @@ class Evidence(NamedTuple):
         score: The prior's score.
         plain: Whether the trial bypassed the prior.
         losses: One for each objective; lower is better, infinity for a trial that failed.
+        verdict: The prior's verdict.
     """
 
     score: float
     plain: bool
     losses: tuple[float, ...]
+    verdict: str = ""
 
 
 class Record(NamedTuple):
@@ -153,7 +155,7 @@ class Record(NamedTuple):
         """
         if self.score is None or self.drawn is Drawn.ENQUEUED:
             return None
-        return Evidence(self.score, self.drawn is Drawn.PLAIN, losses)
+        return Evidence(self.score, self.drawn is Drawn.PLAIN, losses, self.verdict)
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON-serialisable values, never NaN."""
@@ -240,10 +242,15 @@ class Screen:
         audit, doubt = self._generator(number, _Purpose.COINS).random(2)
         return bool(audit < self.epsilon or doubt >= trust)
 
-    def refuses(self, judgement: Judgement) -> bool:
-        """Whether a configuration so judged is held back. A silent prior refuses nothing."""
+    def refuses(self, judgement: Judgement, withdrawn: Container[str] = ()) -> bool:
+        """Whether a configuration so judged is held back. A silent prior refuses nothing.
+
+        Args:
+            judgement: What the prior says.
+            withdrawn: Verdicts that count no more, see ``withdrawn_verdicts``.
+        """
         score = score_of(judgement)
-        return score is not None and score < self.threshold
+        return score is not None and score < self.threshold and str(judgement.verdict) not in withdrawn
 
     def uniform_generator(self, number: int) -> np.random.Generator:
         """Random numbers for the uniform draws of trial ``number``."""
@@ -261,6 +268,7 @@ class Screen:
         uniform: Iterable[Draw[T]],
         *,
         bypass: bool = False,
+        withdrawn: Container[str] = (),
         on_refused: Callable[[Draw[T], Judgement], object] | None = None,
     ) -> Choice[T]:
         """Draw until the prior does not refuse, at most ``max_draws`` times; then take the best-scored draw.
@@ -272,6 +280,7 @@ class Screen:
                 end before or one repeats the one before.
             uniform: Uniform draws over the same space, made as they are asked for.
             bypass: Take the first proposal, see ``bypasses``.
+            withdrawn: Verdicts that refuse nothing, see ``withdrawn_verdicts``.
             on_refused: Called with each draw that is refused, before the next one is made.
 
         Raises:
@@ -281,10 +290,10 @@ class Screen:
         refused = 0
         for drawn, draw in self._candidates(proposals, uniform):
             judgement = judge(prior, draw.config)
-            score = score_of(judgement)
             if bypass:
                 return Choice(draw.origin, judgement, Drawn.PLAIN, 0)
-            if score is None or score >= self.threshold:
+            score = score_of(judgement)
+            if score is None or not self.refuses(judgement, withdrawn):
                 return Choice(draw.origin, judgement, drawn, refused)
             refused += 1
             if on_refused is not None:
@@ -319,6 +328,47 @@ EVIDENCE_WINDOW = 400
 
 PATIENCE = 10.0
 """Evidence weaker than a p-value of 1 / PATIENCE leaves trust whole: the first few trials of a study say little."""
+
+
+WITHDRAWN_BELOW = 0.5
+"""A verdict counts no more where the trust in it alone is below this: a p-value of 0.05."""
+
+
+def withdrawn_verdicts(evidence: Sequence[Evidence], threshold: float) -> dict[str, str]:
+    """Verdicts that finished trials contradict, each with the reason.
+
+    The trials that would have been held back with one verdict, and that ran because they bypassed the prior, are ranked
+    against those that it would have let through, by the test of ``trust``. A verdict returns with later evidence.
+
+    Args:
+        evidence, threshold: As for ``trust_in_view_of``.
+    """
+    passed = [one.losses for one in evidence if one.score >= threshold]
+    audited: dict[str, list[tuple[float, ...]]] = {}
+    for one in evidence:
+        if one.plain and one.score < threshold:
+            audited.setdefault(one.verdict, []).append(one.losses)
+    found = {}
+    for verdict, losses in audited.items():
+        believed = trust([True] * len(losses) + [False] * len(passed), [*losses, *passed])
+        if believed < WITHDRAWN_BELOW:
+            found[verdict] = (
+                f"after {len(evidence)} finished trials, the {len(losses)} audited ones that it would have held back "
+                f"did better than the {len(passed)} that it would have let through (p = {believed / PATIENCE:.2g})"
+            )
+    return found
+
+
+def withdrawal_notices(before: Set[str], now: Mapping[str, str]) -> list[str]:
+    """What to tell the user where the withdrawn verdicts have changed.
+
+    Args:
+        before: Those that the user knows of.
+        now: Those of today, with the reasons.
+    """
+    gone = [f"the verdict {verdict} is withdrawn: {now[verdict]}" for verdict in sorted(now.keys() - before)]
+    back = [f"the verdict {verdict} counts again, in view of later trials" for verdict in sorted(before - now.keys())]
+    return gone + back
 
 
 def trust_in_view_of(evidence: Sequence[Evidence], threshold: float) -> float:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ntk_prior.activations import dual
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
+from ntk_prior.calibration import Calibration, shipped_calibration
 from ntk_prior.feasibility import Feasibility, Verdict, silence, verdict_codes
-from ntk_prior.judge import encode, plain_values, sides_of_rows
+from ntk_prior.judge import Sides, encode, plain_values, sides_of_rows
 from ntk_prior.spectrum import view_name
 from ntk_prior.task import Task
 
@@ -67,7 +68,9 @@ def tabulated(found: Sequence[Feasibility]) -> FeasibilityTable:
     return _masked(column("trainability"), column("generalization"), codes)
 
 
-def score_columns(columns: Mapping[str, Any], task: Task, budget: Budget) -> FeasibilityTable:
+def score_columns(
+    columns: Mapping[str, Any], task: Task, budget: Budget, calibration: Calibration | None = None
+) -> FeasibilityTable:
     """Feasibility of the rows of equally long columns.
 
     Args:
@@ -75,6 +78,7 @@ def score_columns(columns: Mapping[str, Any], task: Task, budget: Budget) -> Fea
             None mean "not set".
         task: The task.
         budget: What holds where a column or an entry is missing.
+        calibration: As for ``feasibility``.
 
     Raises:
         TypeError: If an entry has the wrong type.
@@ -100,33 +104,29 @@ def score_columns(columns: Mapping[str, Any], task: Task, budget: Budget) -> Fea
         for start in range(0, len(rows), _BLOCK):
             block = rows[start : start + _BLOCK]
             part = {name: column[block] for name, column in numbers.items()}
-            _score_block(block, part, choice, task, budget, trainability, generalization, codes)
+            found = _judged_block(part, choice, task, budget, calibration or shipped_calibration())
+            if found is not None:
+                trainability[block], generalization[block] = found.trainability, found.generalization
+                codes[block] = verdict_codes(found)
     return _masked(trainability, generalization, codes)
 
 
-def _score_block(
-    rows: NDArray[np.int64],
-    numbers: Mapping[str, Array],
-    choice: Mapping[str, Any],
-    task: Task,
-    budget: Budget,
-    trainability: Array,
-    generalization: Array,
-    codes: NDArray[np.int8],
-) -> None:
-    """Score rows that agree in every named field; fills the last three arguments at ``rows``."""
+def _judged_block(
+    numbers: Mapping[str, Array], choice: Mapping[str, Any], task: Task, budget: Budget, calibration: Calibration
+) -> Sides | None:
+    """Both sides of rows that agree in every named field, calibrated; None outside the theory."""
     for position in _extremes(numbers):
         row = {name: float(column[position]) for name, column in numbers.items()}
         architecture, spent = _specification({**choice, **row}, budget)
     if silence(architecture, task, spent):
-        return
+        return None
     code, slope, table = dual(architecture.activation, architecture.slope)
     values = {**plain_values(architecture, spent), **numbers, "code": code}
     if architecture.activation != "leaky_relu":
         values["slope"] = slope
-    found = sides_of_rows(encode(values), table, task, view_name(architecture))
-    trainability[rows], generalization[rows] = found.trainability, found.generalization
-    codes[rows] = verdict_codes(found)
+    rows = encode(values)
+    found = sides_of_rows(rows, table, task, view_name(architecture))
+    return calibration.of_rows(found, rows)
 
 
 def _specification(row: Mapping[str, Any], budget: Budget) -> tuple[Architecture, Budget]:

@@ -31,7 +31,7 @@ def test_score_says_verdict_reason_and_fix() -> None:
     assert values["verdict"] == "untrainable"
     assert values["phase"] == "ordered"
     assert "depth 64 >" in values["reason"]
-    assert "weight_variance" in values["suggestion"]
+    assert "depth <=" in values["suggestion"]
     assert "untrainable" in run("score", "--weight-variance", "0.8", "--depth", "64", "--width", "256")
 
 

@@ -43,8 +43,8 @@ def test_the_exact_verdict_is_near_the_predictors_and_is_computed_once(
     )
     found, fast = judged(config(1.5, 6)), ntp.NTKPrior(task, BUDGET)(config(1.5, 6))
     assert found.measured is not None
-    assert found.trainability == pytest.approx(fast.trainability, abs=0.05)
-    assert found.generalization == pytest.approx(fast.generalization, abs=0.1)
+    assert found.sides.trainability == pytest.approx(fast.sides.trainability, abs=0.05)
+    assert found.sides.generalization == pytest.approx(fast.sides.generalization, abs=0.1)
     order = np.random.default_rng(0).permutation(256)
     exact = spectrum(ntp.Architecture(1.5, 0.18, 6), digits.x_train[order], digits.y_train[order])
     assert found.measured.kappa == pytest.approx(exact.kappa)

@@ -10,6 +10,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from ntk_prior_optuna.gate import prune_if_infeasible
+from ntk_prior_optuna.outcomes import finished_trials
 from ntk_prior_optuna.sampler import NTKPriorSampler
 
-__all__ = ["NTKPriorSampler", "prune_if_infeasible"]
+__all__ = ["NTKPriorSampler", "finished_trials", "prune_if_infeasible"]

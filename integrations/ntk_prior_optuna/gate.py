@@ -64,6 +64,8 @@ def prune_if_infeasible(
     noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
     drawn = _drawn(trial, screen, noted)
     refused = drawn not in (Drawn.PLAIN, Drawn.ENQUEUED) and screen.refuses(judgement)
+    if refused:
+        refused = screen.refuses(judgement, _history(trial.study).withdrawn(screen.threshold))
     # At most two writes a trial: the sampler's note, and then either a better one or the constraint.
     if noted is None or (not constraint and (refused or noted.score != score_of(judgement))):
         trial.set_user_attr(ATTRIBUTE, Record.of(judgement, drawn, gated=True, refused=refused).to_json())
@@ -93,6 +95,11 @@ def _drawn(trial: optuna.Trial, screen: Screen, noted: Record | None) -> Drawn:
         return Drawn.ENQUEUED
     if noted is not None:
         return noted.drawn
+    trust = _history(trial.study).trust(screen.threshold)
+    return Drawn.PLAIN if screen.bypasses(trial.number, trust) else Drawn.SCREENED
+
+
+def _history(study: optuna.Study) -> History:
     history = History()
-    history.update(trial.study.get_trials(deepcopy=False), trial.study.directions)
-    return Drawn.PLAIN if screen.bypasses(trial.number, history.trust(screen.threshold)) else Drawn.SCREENED
+    history.update(study.get_trials(deepcopy=False), study.directions)
+    return history

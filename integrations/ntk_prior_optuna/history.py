@@ -11,12 +11,21 @@ from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from optuna import Study
+from optuna import Study, logging
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from ntk_prior.screening import EVIDENCE_WINDOW, Evidence, Record, trust_in_view_of
+from ntk_prior.screening import (
+    EVIDENCE_WINDOW,
+    Evidence,
+    Record,
+    trust_in_view_of,
+    withdrawal_notices,
+    withdrawn_verdicts,
+)
+
+_logger = logging.get_logger("optuna.ntk_prior")
 
 ATTRIBUTE = "ntk_prior"
 """Name of the user attribute with the record, and of the constraint."""
@@ -35,6 +44,7 @@ class History:
         self._branches: dict[frozenset[tuple[str, str]], frozenset[str]] = {}
         self._only_branch: frozenset[str] | None = None
         self._evidence: tuple[Evidence, ...] = ()
+        self._withdrawn: frozenset[str] = frozenset()
         self.space: Mapping[str, BaseDistribution] = {}
         """Parameters that had the same distribution wherever they were used."""
 
@@ -49,6 +59,14 @@ class History:
     def trust(self, threshold: float) -> float:
         """How far the prior is still believed, see ``ntk_prior.screening.trust``."""
         return trust_in_view_of(self._evidence, threshold)
+
+    def withdrawn(self, threshold: float) -> frozenset[str]:
+        """Verdicts that finished trials contradict, see ``ntk_prior.screening``; the log says when that changes."""
+        found = withdrawn_verdicts(self._evidence, threshold)
+        for notice in withdrawal_notices(self._withdrawn, found):
+            _logger.warning(notice)
+        self._withdrawn = frozenset(found)
+        return self._withdrawn
 
     def update(self, trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> None:
         """Read the trials that have finished since the last update. ``trials`` are all, by number."""

@@ -74,7 +74,9 @@ class NTKPriorSampler(BaseSampler):
        beat all others, trust is 0.82 after 1 of 10 trials, 0.14 after 2 of 20 and 0.03 after 3 of 30. So a prior that
        is wrong about every trial and refuses a share r of the base sampler's draws steers about 3 / (epsilon r)
        trials before it is ignored in 97 % of the following ones. The held-back trials that then run can restore trust.
-    3. A prior whose refusals are no better than what it lets through keeps trust above t with probability of about
+    3. A single verdict that these trials contradict, by the same test at p < 0.05, is withdrawn: it refuses nothing
+       until later trials restore it. The log says when and why.
+    4. A prior whose refusals are no better than what it lets through keeps trust above t with probability of about
        1 - t / 10 at any one time.
 
     Each trial's user attribute ``ntk_prior`` holds score, verdict, reason and how the configuration was drawn; at most
@@ -162,6 +164,7 @@ class NTKPriorSampler(BaseSampler):
             proposals.of_base(),
             proposals.uniform(),
             bypass=decided or self.screen.bypasses(trial.number, history.trust(self.screen.threshold)),
+            withdrawn=history.withdrawn(self.screen.threshold),
         )
         params, writes, own = choice.origin
         publish(study, trial, writes, params, own=own)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from ntk_prior.screening import Judgement, Silence, score_of
+from ntk_prior.screening import Judgement, Silence, score_of, withdrawal_notices
 
 PATIENCE = 16
 """Configurations about all of which the prior must be silent before that is worth a warning."""
@@ -20,6 +20,17 @@ class Notices:
     def __init__(self) -> None:
         self._told: set[str] = set()
         self._silent = 0
+        self._withdrawn: frozenset[str] = frozenset()
+
+    def withdrawn(self, verdicts: Mapping[str, str]) -> None:
+        """Warn where finished trials have withdrawn a verdict, or restored one.
+
+        Args:
+            verdicts: The withdrawn ones with the reasons.
+        """
+        for notice in withdrawal_notices(self._withdrawn, verdicts):
+            _logger.warning("NTKPriorSearch: %s", notice)
+        self._withdrawn = frozenset(verdicts)
 
     def tell(self, about: str, message: str) -> None:
         """Warn, unless there was a warning about this before."""

@@ -26,6 +26,7 @@ from ntk_prior.screening import (
     Screen,
     judge,
     score_of,
+    withdrawn_verdicts,
 )
 from ntk_prior_ray.checkpoint import read, write
 from ntk_prior_ray.composition import Composition
@@ -63,8 +64,9 @@ class NTKPriorSearch(Searcher):
     What a wrong prior can cost is bounded exactly as for ``ntk_prior_optuna.NTKPriorSampler``: a share ``epsilon`` of
     the trials is the wrapped search algorithm's own first proposal whatever the prior says, and the others are screened
     with probability ``trust``, ten times the one-sided p-value (Mann-Whitney, see ``ntk_prior.screening.trust``) with
-    which the last 400 finished trials speak against the prior. Trials that fail, or whose metric is not finite, rank
-    last.
+    which the last 400 finished trials speak against the prior. A single verdict that they contradict (p < 0.05) is
+    withdrawn: it refuses nothing until later trials restore it, and the log says so. Trials that fail, or whose metric
+    is not finite, rank last.
 
     Refused proposals leave no open trial in the wrapped search algorithm. The first 200 of them teach Optuna
     (pruned, with a graded constraint from Optuna 5 on) and HyperOpt (done, but failed) what is infeasible; later ones
@@ -334,12 +336,15 @@ class NTKPriorSearch(Searcher):
                 self._inner.hand_back(inner_id, self.screen.threshold - score, teaches=teaches)
                 self._ledger.taught += 1
 
+        withdrawn = withdrawn_verdicts(self._ledger.evidence, self.screen.threshold)
+        self._notices.withdrawn(withdrawn)
         choice = self.screen.choose(
             self._prior,
             self._ledger.number,
             self._proposals(trial_id, first, open_ids),
             self._uniform(),
             bypass=given or self.screen.bypasses(self._ledger.number, self.trust),
+            withdrawn=withdrawn,
             on_refused=hand_back,
         )
         for inner_id in open_ids - {choice.origin.inner_id}:

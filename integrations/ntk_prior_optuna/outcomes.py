@@ -1,0 +1,61 @@
+"""Finished trials of a study, for ``NTKPrior.fit``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+
+from ntk_prior import FinishedTrial
+
+
+def finished_trials(
+    study: optuna.Study,
+    *,
+    test_accuracy: str | None = None,
+    train_accuracy: str | None = None,
+    diverged: str | None = None,
+) -> list[FinishedTrial]:
+    """What the complete trials of a study say about the prior: ``prior.fit(finished_trials(study))``.
+
+    Args:
+        study: Its trials' parameters are what the prior is asked about.
+        test_accuracy: Name of the user attribute with the test accuracy; None for the objective's value, which then
+            must be that accuracy.
+        train_accuracy: Name of the user attribute with the training accuracy. Without it only trials that generalize
+            say that they have trained, and none says that it has not.
+        diverged: Name of the user attribute that says whether the training diverged.
+
+    Raises:
+        ValueError: If an accuracy is not in [0, 1], or the objective's value is asked for where there are several.
+    """
+    if test_accuracy is None and len(study.directions) > 1:
+        raise ValueError("test_accuracy: expected the name of a user attribute, since the study has several objectives")
+    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    return [
+        FinishedTrial(
+            trial.params,
+            train_accuracy=_share(trial, train_accuracy, None),
+            test_accuracy=_share(trial, test_accuracy, trial.values[0]),
+            diverged=bool(diverged is not None and trial.user_attrs.get(diverged, False)),
+        )
+        for trial in complete
+    ]
+
+
+def _share(trial: optuna.trial.FrozenTrial, attribute: str | None, otherwise: float | None) -> float | None:
+    """An accuracy of a trial; None where it has none.
+
+    Raises:
+        ValueError: If it is no number in [0, 1].
+    """
+    value: Any = otherwise if attribute is None else trial.user_attrs.get(attribute)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+        what = "the objective" if attribute is None else f"the user attribute {attribute!r}"
+        raise ValueError(
+            f"trial {trial.number}: expected an accuracy in [0, 1] as {what}, received {value!r}: name the user "
+            "attributes that hold accuracies"
+        )
+    return float(value)
