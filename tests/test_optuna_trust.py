@@ -13,7 +13,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 from optuna_support import SPACE, notes, sphere
 
-from ntk_prior_optuna import NTKPriorSampler
+from ntk_prior_optuna import NTKPriorSampler, prune_if_infeasible
 
 N_TRIALS = 150
 
@@ -138,3 +138,43 @@ def test_trials_that_the_prior_would_have_refused_and_that_failed_speak_for_it()
     audited = [sampler.screen.audits(number) for number in range(100)]
     assert steered(study) == [not audit for audit in audited]
     assert any(trial.state == TrialState.FAIL for trial in study.trials)
+
+
+def is_half_right(config: Mapping[str, Any]) -> Judged:
+    """Right about large x, wrong about small y, each with a verdict of its own."""
+    if abs(config["x"]) > 0.7:
+        return Judged(0.1, "untrainable")
+    return Judged(0.2, "memorizes_only") if abs(config["y"]) < 0.4 else Judged(0.9)
+
+
+def test_a_verdict_that_audits_contradict_is_withdrawn_alone_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    optuna.logging.enable_propagation()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        sampler = NTKPriorSampler(is_half_right, RandomSampler(), search_space=SPACE, seed=0, epsilon=0.2)
+        study = optuna.create_study(sampler=sampler)
+        study.optimize(sphere, n_trials=120)
+    finally:
+        optuna.logging.disable_propagation()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+    late = [note for note in notes(study)[60:] if note["drawn"] == "screened"]
+    assert {note["verdict"] for note in late} == {"feasible", "memorizes_only"}
+    assert "the verdict memorizes_only is withdrawn: after " in caplog.text
+    assert "untrainable" not in caplog.text
+
+
+def test_the_gate_lets_a_withdrawn_verdict_pass() -> None:
+    sampler = NTKPriorSampler(is_half_right, RandomSampler(), search_space=SPACE, seed=0, epsilon=0.2)
+    study = optuna.create_study(sampler=sampler)
+
+    def gated(trial: optuna.Trial) -> float:
+        value = sphere(trial)
+        prune_if_infeasible(trial, is_half_right)
+        return value
+
+    study.optimize(gated, n_trials=120)
+    late = [trial for trial in study.trials[60:] if trial.user_attrs["ntk_prior"]["drawn"] == "screened"]
+    assert any(trial.user_attrs["ntk_prior"]["verdict"] == "memorizes_only" for trial in late)
+    assert all(trial.state == TrialState.COMPLETE for trial in late)

@@ -162,6 +162,18 @@ class TestEvidence:
         tuned(search, 100)
         assert search.trust == 1.0
 
+    def test_a_verdict_that_audits_contradict_is_withdrawn_alone(self, caplog: pytest.LogCaptureFixture) -> None:
+        def is_half_right(config: dict[str, Any]) -> Judged:
+            if abs(config["x"]) > 0.7:
+                return Judged(0.1, "untrainable")
+            return Judged(0.2, "memorizes_only") if abs(config["y"]) < 0.4 else Judged(0.9)
+
+        search = search_over(is_half_right, epsilon=0.2)
+        configs = tuned(search, 120)
+        assert "the verdict memorizes_only is withdrawn: after " in caplog.text
+        assert "untrainable" not in caplog.text
+        assert any(abs(config["y"]) < 0.4 for config in configs[80:])
+
     @pytest.mark.parametrize("loss", [math.nan, None, "diverged"])
     def test_a_trial_whose_metric_is_no_number_ranks_last(self, loss: Any) -> None:
         search = search_over(accepts_everything)

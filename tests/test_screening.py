@@ -15,7 +15,19 @@ from hypothesis import strategies as st
 from known_priors import Judged, judged
 from scipy.stats import mannwhitneyu
 
-from ntk_prior.screening import Choice, Draw, Drawn, Record, Screen, Silence, judge, trust
+from ntk_prior.screening import (
+    Choice,
+    Draw,
+    Drawn,
+    Evidence,
+    Record,
+    Screen,
+    Silence,
+    judge,
+    trust,
+    withdrawal_notices,
+    withdrawn_verdicts,
+)
 
 
 def prior(config: Any) -> Judged:
@@ -202,6 +214,54 @@ def test_trust_ignores_the_scale_of_the_objective() -> None:
     losses = np.random.default_rng(1).normal(size=30)
     held_back = losses < np.sort(losses)[4]
     assert trust(held_back, losses) == trust(held_back, np.exp(losses) * 1e9)
+
+
+def evidence(verdict: str, score: float, losses: range, *, plain: bool = True) -> list[Evidence]:
+    return [Evidence(score, plain, (float(loss),), verdict) for loss in losses]
+
+
+PASSED = evidence("feasible", 0.9, range(10, 30), plain=False)
+
+
+def test_a_verdict_that_audits_contradict_is_withdrawn_and_others_are_not() -> None:
+    found = withdrawn_verdicts(
+        [*PASSED, *evidence("untrainable", 0.1, range(3)), *evidence("diverges", 0.0, range(50, 53))], 0.3
+    )
+    assert list(found) == ["untrainable"]
+    assert found["untrainable"].startswith("after 26 finished trials, the 3 audited ones")
+    assert "better than the 20" in found["untrainable"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        evidence("untrainable", 0.1, range(1)),
+        evidence("untrainable", 0.1, range(18, 22)),
+        evidence("untrainable", 0.1, range(3), plain=False),
+        evidence("untrainable", 0.8, range(3)),
+    ],
+    ids=["too few", "no better", "not audited", "not refused"],
+)
+def test_weaker_evidence_withdraws_nothing(more: list[Evidence]) -> None:
+    assert withdrawn_verdicts([*PASSED, *more], 0.3) == {}
+
+
+def test_a_withdrawn_verdict_refuses_nothing() -> None:
+    screen = Screen()
+    assert screen.refuses(judged(0.1))
+    assert not screen.refuses(judged(0.1), {"untrainable"})
+    assert screen.refuses(judged(0.1), {"diverges"})
+    choice = screen.choose(prior, 0, draws(0.1, 0.9), draws(), withdrawn={"untrainable"})
+    assert (choice.judgement.score, choice.drawn, choice.refused) == (0.1, Drawn.SCREENED, 0)
+
+
+def test_what_is_withdrawn_and_restored_is_said_once() -> None:
+    told = withdrawal_notices(frozenset({"diverges"}), {"untrainable": "since so it is"})
+    assert told == [
+        "the verdict untrainable is withdrawn: since so it is",
+        "the verdict diverges counts again, in view of later trials",
+    ]
+    assert withdrawal_notices(frozenset({"untrainable"}), {"untrainable": "since so it is"}) == []
 
 
 def test_a_record_survives_json() -> None:
