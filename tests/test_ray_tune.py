@@ -18,10 +18,10 @@ from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining
 from ray.tune.search import ConcurrencyLimiter, Repeater, Searcher
 from ray.tune.search.optuna import OptunaSearch
 from ray_support import search_over
-from ray_trainables import SPACE, checkpointed, improving
+from ray_trainables import SPACE, accurate, checkpointed, improving
 
 from ntk_prior import Budget, NTKPrior, Task
-from ntk_prior_ray import FeasibleMutation, NTKPriorCallback, NTKPriorSearch
+from ntk_prior_ray import FeasibleMutation, NTKPriorCallback, NTKPriorSearch, finished_trials
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.filterwarnings("ignore")]
 
@@ -63,6 +63,19 @@ class TestLocally:
         assert refused
         assert all(abs(one["config"]["x"]) > 0.7 and one["reason"] for one in refused)
         assert {one["trial_id"] for one in refused} <= {result.metrics["trial_id"] for result in results}
+
+    def test_results_teach_the_prior(self, tmp_path: Path) -> None:
+        prior = NTKPrior(Task.cifar10(1_000), Budget(steps=500, width=256))
+        space = {"weight_variance": tune.uniform(1.2, 2.0), "bias_variance": 0.05, "depth": tune.randint(2, 9)}
+        settings = {"run": accurate, "space": space, "metric": "accuracy", "mode": "max"}
+        results = experiment(tmp_path, NTKPriorSearch(prior, seed=0), **settings).fit()
+        found = finished_trials(results, test_accuracy="accuracy", train_accuracy="accuracy")
+        assert [one.test_accuracy for one in found] == [1 / one.config["depth"] for one in found]
+        report = prior.fit(found)
+        assert report.used == prior.calibration.trials == 6
+        assert report.trains.share == sum(one.config["depth"] < 4 for one in found) / 6
+        with pytest.raises(ValueError, match=r"timestamp: expected an accuracy in \[0, 1\], received"):
+            finished_trials(results, test_accuracy="timestamp")
 
     def test_the_spectrum_is_in_the_results_and_in_tensorboard(self, tmp_path: Path) -> None:
         prior = NTKPrior(Task.cifar10(1_000), Budget(steps=500, width=256))

@@ -30,7 +30,7 @@ def namespace(launched: list[tuple[float, float, int]]) -> dict[str, Any]:
 
     def train_and_evaluate(*configuration: Any) -> float:
         launched.append(configuration)
-        return float(-abs(configuration[0] - 1.7))
+        return float(np.exp(-abs(configuration[0] - 1.7)))
 
     inputs = rng.normal(size=(3, 20))[labels] + rng.normal(size=(90, 20))
     model = nn.Sequential([nn.Dense(64), nn.relu, nn.Dense(3)])

@@ -32,7 +32,8 @@ def finished_trials(
         ValueError: If an accuracy is not in [0, 1].
     """
     found = []
-    for result in map(results.__getitem__, range(len(results))):
+    for index in range(len(results)):
+        result = results[index]
         metrics = result.metrics
         if result.error is None and metrics and result.config is not None:
             found.append(
