@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
 from typing import Any
 
 from numba import njit
@@ -31,3 +34,17 @@ inlined = njit(inline="always")
 inner = njit(fastmath=_EXACT, **_INNER)
 inner_summing = njit(fastmath=_SUMMING, **_INNER)
 """For functions that only compiled code calls: compiling the way in from Python would take as long as the function."""
+
+_CHUNK = 4096
+"""Rows that a thread takes at a time."""
+
+
+def on_all_cores(work: Callable[[slice], None], n: int) -> None:
+    """Call compiled ``work`` for parts of ``n`` rows that cover them, on all cores if there are several."""
+    spans = [slice(start, start + _CHUNK) for start in range(0, n, _CHUNK)]
+    if len(spans) < 2:
+        for span in spans:
+            work(span)
+    else:
+        with ThreadPoolExecutor(cpu_count()) as pool:
+            list(pool.map(work, spans))

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from os import cpu_count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +19,7 @@ from numpy.typing import NDArray
 from ntk_prior.activations import dual
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.compiled import entry, entry_summing, inlined, inner, inner_summing
+from ntk_prior.compiled import entry, entry_summing, inlined, inner, inner_summing, on_all_cores
 from ntk_prior.ntk import Layers, propagate
 from ntk_prior.spectrum import Scene, eigenvalues, scene, view_name, workspace
 from ntk_prior.task import Task, ViewName
@@ -36,8 +34,6 @@ WIDTH_NOISE = 0.5
 
 _LINEAR = 1e-6
 """Share of the leading mode that is learnt at least, where only the ranking of outputs counts."""
-
-_CHUNK = 4096
 
 
 class Run(NamedTuple):
@@ -174,17 +170,11 @@ def sides_of_rows(rows: NDArray[np.void], table: Array, task: Task, view: ViewNa
     """Both sides of many configurations that share an activation and a view, on all cores."""
     stage, best = stage_of(task, view)
     out = np.empty((len(Sides._fields), len(rows)))
-    spans = [slice(start, start + _CHUNK) for start in range(0, len(rows), _CHUNK)]
 
     def work(span: slice) -> None:
         judge_rows(rows[span], table, stage, best, workspace(stage), out[:, span])
 
-    if len(spans) < 2:
-        for span in spans:
-            work(span)
-    else:
-        with ThreadPoolExecutor(cpu_count()) as pool:
-            list(pool.map(work, spans))
+    on_all_cores(work, len(rows))
     return Sides(*out)
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ntk_prior.compiled import entry
+from ntk_prior.compiled import entry, on_all_cores
 
 Array = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ def _add_trees(roots, feature, threshold, left, right, value, rows, out):  # typ
 def sums(trees: Trees, rows: Array) -> Array:
     """What the trees add up to for rows of features, shape (n, features) to (n,)."""
     out = np.zeros(len(rows))
-    _add_trees(*trees, rows, out)
+    on_all_cores(lambda span: _add_trees(*trees, rows[span], out[span]), len(rows))
     return out
 
 
