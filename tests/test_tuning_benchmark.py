@@ -85,11 +85,9 @@ def train(**changes: Any) -> Any:
 
 def test_the_surrogate_predicts_what_it_has_not_seen() -> None:
     errors = surrogate.errors(fitted(), rows())
-    assert errors["rmse"] < 0.04
-    assert errors["r2"] > 0.6
+    assert errors["rmse"] < 0.03
+    assert errors["r2"] > 0.9
     assert errors["divergence"] < 0.1
-    best = rows().accuracy[:, -1]
-    assert np.corrcoef(fitted().held_out.accuracy[:, -1], best)[0, 1] > 0.8
 
 
 def test_a_huge_rate_diverges_and_a_sensible_one_does_not() -> None:
