@@ -288,3 +288,51 @@ def test_configurations_cover_the_space(dataset: str) -> None:
 )
 def test_the_critical_line(activation: str, bias_variance: float, critical: float) -> None:
     assert space.critical_weight_variance(activation, bias_variance) == pytest.approx(critical, rel=5e-3)
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "digits"])
+def test_the_shipped_tables_hold_what_is_said_of_them(dataset: str) -> None:
+    shipped = table.load(dataset)
+    found = {one.id: (group, one) for group in space.groups(space.SPACES[dataset]()) for one in group.configurations}
+    made = json.loads((TRAININGS / f"{dataset}.json").read_text(encoding="utf-8"))
+    counts = f"| `trainings/{dataset}.csv` | {len(shipped):,} | {shipped['configuration'].nunique():,} |"
+    assert counts in README
+    assert made["rows"] == len(shipped)
+    assert made["of"] == sum(len(one.seeds) for _, one in found.values())
+    assert set(shipped["split"]) == {"fit", "held_out"}
+    assert set(shipped["kind"]) == {"fcn", "cnn"}
+    assert set(shipped["activation"]) == set(space.ACTIVATIONS)
+    for row in shipped.itertuples():
+        group, one = found[row.configuration]
+        assert row.seed in one.seeds
+        assert row.id == one.row_id(row.seed)
+        assert (row.split, row.weight_variance, row.relative_rate) == (
+            one.split,
+            one.weight_variance,
+            one.relative_rate,
+        )
+        assert (row.depth, row.width, row.n_train) == (group.shape.depth, group.shape.width, group.family.n_train)
+    assert (shipped["steps"] == 300).eq(~shipped["diverged"] | (shipped["diverged_at"] == 300)).all()
+    assert (shipped["diverged_at"].notna() == shipped["diverged"]).all()
+    calm = shipped[~shipped["diverged"]]
+    assert calm.drop(columns="diverged_at").notna().all().all()
+    assert np.allclose(calm["train_loss"], calm["train_loss_300"])
+    assert calm["correlation"].between(-1, 1).all()
+    assert (TRAININGS / f"{dataset}.csv").stat().st_size < 1_500_000
+    for name in shipped.columns:
+        assert f"`{name}`" in README or f"`{name.rsplit('_', 1)[0]}_T`" in README
+
+
+def test_a_table_is_checked_when_it_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "digits.csv"
+    lines = (TRAININGS / "digits.csv").read_text(encoding="utf-8").splitlines()
+    with pytest.raises(FileNotFoundError, match=r"make it with trainings/train.py digits"):
+        table.load("digits", path)
+    path.write_text("\n".join([*lines, lines[1]]) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="expected no id twice"):
+        table.load("digits", path)
+    path.write_text("\n".join([lines[0].replace("depth", "layers"), *lines[1:]]) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="expected the columns"):
+        table.load("digits", path)
+    with pytest.raises(ValueError, match="expected rows of cifar10 only"):
+        table.load("cifar10", TRAININGS / "digits.csv")
