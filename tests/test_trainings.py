@@ -143,19 +143,20 @@ def test_stopped_in_the_midst_and_resumed_gives_the_rows_of_an_uninterrupted_run
 ) -> None:
     whole, stopped = tmp_path / "whole.csv", tmp_path / "stopped.csv"
     everything = rows.train_group
+    monkeypatch.setattr(train, "groups", lambda which: [first_of("fcn", 2)])
 
     def some(*arguments: Any) -> Iterator[dict[str, Any]]:
         yield from itertools.islice(everything(*arguments), 2)
         raise KeyboardInterrupt
 
-    train.main(command(whole, "--limit", "1"))
+    train.main(command(whole))
     monkeypatch.setattr(train, "train_group", some)
     with pytest.raises(KeyboardInterrupt):
-        train.main(command(stopped, "--limit", "1"))
+        train.main(command(stopped))
     monkeypatch.setattr(train, "train_group", everything)
     assert read(stopped) == read(whole)[:2]
     stopped.write_bytes(stopped.read_bytes() + b"0123456789-9,0123456789,dig")
-    train.main(command(stopped, "--limit", "1"))
+    train.main(command(stopped))
     assert read(stopped) == read(whole)
     assert len(read(whole)) > 2
 
@@ -220,6 +221,8 @@ def test_shards_partition_the_groups_and_merge_into_one_table(
     monkeypatch.setattr(train, "train_group", untrained)
     parts = [tmp_path / f"{shard}.csv" for shard in range(3)]
     whole, joined = tmp_path / "whole.csv", tmp_path / "joined.csv"
+    train.main(command(whole, "--limit", "2"))
+    assert [row["id"] for row in read(whole)] == [i for group in space.groups(small())[:2] for i in group.row_ids]
     train.main(command(whole))
     for shard, part in enumerate(parts):
         train.main(command(part, "--shard", f"{shard}/3"))
