@@ -224,6 +224,7 @@ def test_the_report_computes_what_it_says() -> None:
     found = report.cells(prior, base)
     assert found[0] == "5"
     assert found[1].startswith("10 [5, ")
+    assert found[1].endswith(" 80%")
     assert found[2].startswith("5.00 [")
     # The base did not get there: what it spent, 100, is a lower bound.
     assert found[6].startswith(">10.00 [")

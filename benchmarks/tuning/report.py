@@ -5,7 +5,8 @@
 Costs to a target are medians over seeds, by default compute in trainings of an average uniform draw of the space;
 "times less" is that of the same sampler and pruner without the prior divided by it, so above 1 the prior saves.
 Brackets hold bootstrap 95 % confidence intervals over seeds. Where half of the seeds or more did not get there, what
-these studies spent stands for the cost, marked ">", and a ratio with it is a bound; "?" where neither got there.
+these studies spent stands for the cost, marked ">", and a ratio with it is a bound; "?" where neither got there. The
+percentage is the share of seeds that got there.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ NAMES = {
     "launched": "launched trials",
 }
 CAPTION = (
-    "times less: than the same without the prior; hopeless: diverged or within 0.05 of chance, of the first "
-    f"{FIRST} launched; refused: draws for each launched trial"
+    "to: median, interval, share of seeds that got there; times less: than the same without the prior; hopeless: "
+    f"diverged or within 0.05 of chance, of the first {FIRST} launched; refused: draws for each launched trial"
 )
 RESAMPLES = 2000
 COLOURS = {
@@ -115,9 +116,10 @@ def unreached(values: Array) -> bool:
 
 
 def cost_cell(values: Array) -> str:
-    """Median and interval."""
+    """Median and interval, and the share of seeds that got there."""
     found = bootstrap(typical, values)
-    return f"{'>' if unreached(values) else ''}{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"
+    there = float(np.mean(np.isfinite(values[:, 0])))
+    return f"{'>' if unreached(values) else ''}{found.value:.3g} [{found.low:.3g}, {found.high:.3g}] {there:.0%}"
 
 
 def less_cell(base: Array, values: Array) -> str:
@@ -189,7 +191,7 @@ def plot(studies: pd.DataFrame, path: Path) -> None:
             _draw(axis, arm, in_space[in_space["arm"] == arm])
         for level, style in ((best, "-"), (best - 0.01, ":")):
             axis.axhline(level, color="black", linewidth=0.8, linestyle=style)
-        axis.set(xscale="log", xlim=(0.5, float(in_space["trials"].max())), ylim=(best - 0.13, best + 0.005))
+        axis.set(xscale="log", xlim=(1.0, float(in_space["trials"].max())), ylim=(best - 0.13, best + 0.005))
         axis.set(title=f"{space} space", xlabel="compute (average trainings)", ylabel="best expected test accuracy")
         axis.grid(alpha=0.25)
     axes[0][-1].legend(fontsize=8, loc="lower right")
