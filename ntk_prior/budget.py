@@ -50,7 +50,7 @@ class Budget:
 
         put("steps", require_integer("steps", self.steps, 1, 10**12))
         if self.learning_rate is not None:
-            put("learning_rate", require_real("learning_rate", self.learning_rate, 0.0, 1e12, open_low=True))
+            put("learning_rate", require_real("learning_rate", self.learning_rate, 0.0, 1e300, open_low=True))
         require_choice("optimizer", self.optimizer, get_args(Optimizer))
         put("momentum", require_real("momentum", self.momentum, 0.0, 0.9999))
         if self.momentum and self.optimizer != "momentum":

@@ -177,7 +177,7 @@ def learning_curve(
         raise ValueError(f"steps: expected a list of numbers >= 0, received {steps!r}")
     values, vectors = np.linalg.eigh(theta)
     top = max(float(values[-1]), RESOLUTION * float(np.trace(theta)))
-    rate = 1.0 / top if learning_rate is None else require_real("learning_rate", learning_rate, 0.0, 1e12) / m
+    rate = 1.0 / top if learning_rate is None else require_real("learning_rate", learning_rate, 0.0, 1e300) / m
     factors = 1.0 - rate * np.maximum(values, 0.0)
     targets = (labels[:, None] == classes).astype(float)
     mean = targets.mean(axis=0)
