@@ -9,14 +9,9 @@ import numpy as np
 import optuna
 from arms import Arm, Counted, Situation
 from landscape import Landscape, Training
-from optuna.samplers._tpe import _truncnorm
-from scipy.special import log_ndtr
 from surrogate import EVALUATIONS
 
 from ntk_prior_optuna import prune_if_infeasible
-
-# Most of a simulated study is spent in this function of TPE's, a loop in Python; the same from SciPy halves its time.
-_truncnorm._log_ndtr = log_ndtr
 
 CLOSE = {
     "a_tenth": lambda best: 0.9 * best,

@@ -73,6 +73,9 @@ def kernel(
 ) -> Kernels:
     """NNGP and NTK of an architecture at infinite width, in float64, by neural-tangents.
 
+    Deep in chaos its rounding errors on the diagonal grow like chi_1^depth: of an Erf network with weight variance 4
+    and bias variance 0.18 the kernel is wrong from depth 80 on, where the predictor still is right.
+
     Args:
         architecture: The network.
         x1: Inputs, shape (n1, features) or (n1, height, width, channels), each scaled here to |x|^2 / n_0 = 1.
