@@ -26,14 +26,14 @@ from rich.table import Table
 from scipy.stats import spearmanr
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
 from ntk_prior import DEFAULT_THRESHOLD, Architecture, Budget, Task, feasibility
 from ntk_prior.calibration import FEATURES, Calibration, Model, Shape, features
 from ntk_prior.data import load_cifar10, load_digits, prepared
 from ntk_prior.meanfield import mean_field
-from ntk_prior.outcomes import outcome
+from ntk_prior.outcomes import outcome, reliability
 from ntk_prior.trees import Trees
 
 sys.path.insert(0, str(Path(__file__).parent / "trainings"))
@@ -146,13 +146,6 @@ def boosted(seen: Array, outcomes: NDArray[np.bool_]) -> Model:
     return Model(trees, float(np.ravel(fit._baseline_prediction)[0]))
 
 
-def calibration_error(outcomes: Array, probabilities: Array, bins: int = 10) -> float:
-    """Expected calibration error: mean distance of frequency and probability over equal bins, weighted by rows."""
-    bin_of = np.minimum((probabilities * bins).astype(int), bins - 1)
-    gaps = [np.abs(np.sum(outcomes[bin_of == b] - probabilities[bin_of == b])) for b in np.unique(bin_of)]
-    return float(np.sum(gaps) / len(outcomes))
-
-
 def probabilities(model: Model, seen: Array) -> Array:
     """Of rows of features."""
     return np.asarray(1.0 / (1.0 + np.exp(-model.log_odds(seen))))
@@ -171,15 +164,9 @@ def show_sides(console: Console, title: str, data: Judged, rows: NDArray[np.bool
          calibration.generalizes),
     ]  # fmt: skip
     for name, chosen, truth, model in questions:
-        expected, found = truth[chosen], probabilities(model, data.seen[chosen])
-        table.add_row(
-            name,
-            f"{chosen.sum():,}",
-            f"{expected.mean():.2f}",
-            f"{roc_auc_score(expected, found):.3f}",
-            f"{brier_score_loss(expected, found):.3f}",
-            f"{calibration_error(expected, found):.3f}",
-        )
+        found = reliability(probabilities(model, data.seen[chosen]), truth[chosen] > 0)
+        numbers = (found.auroc, found.brier, found.calibration_error)
+        table.add_row(name, f"{found.n:,}", f"{found.share:.2f}", *(f"{number:.3f}" for number in numbers))
     console.print(table)
 
 
