@@ -12,6 +12,7 @@ from ntk_prior.explanation import max_learning_rate
 from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, Verdict, feasibility, feasibility_from_spectrum
 from ntk_prior.measured import LearningCurve, MeasuredSpectrum, learning_curve, measured_spectrum
 from ntk_prior.outcomes import FinishedTrial
+from ntk_prior.plots import PlottedTrial, plot_phase_diagram, plot_spectrum
 from ntk_prior.prior import NTKPrior
 from ntk_prior.spectrum import Spectrum, spectrum
 from ntk_prior.table import FeasibilityTable
@@ -29,6 +30,7 @@ __all__ = [
     "LearningCurve",
     "MeasuredSpectrum",
     "NTKPrior",
+    "PlottedTrial",
     "Spectrum",
     "Task",
     "Verdict",
@@ -37,5 +39,7 @@ __all__ = [
     "learning_curve",
     "max_learning_rate",
     "measured_spectrum",
+    "plot_phase_diagram",
+    "plot_spectrum",
     "spectrum",
 ]

@@ -1,0 +1,114 @@
+"""The parameters that figures have on their axes: what they are called, where they lie, how they are spaced."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntk_prior.architecture import require_choice
+
+Array = NDArray[np.float64]
+
+POINTS = 97
+"""Values of a parameter on an axis at most."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A numeric parameter on an axis.
+
+    Attributes:
+        name: That of the field of ``Architecture`` or ``Budget``.
+        symbol: In formulas, in Plotly's HTML.
+        words: What it is, with its unit where it has one.
+        low, high: The range that is shown.
+        log: Whether equal ratios take equal lengths.
+        whole: Whether it takes whole numbers only.
+    """
+
+    name: str
+    symbol: str
+    words: str
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    @property
+    def title(self) -> str:
+        """What stands at the axis."""
+        return f"{self.words}, {self.symbol}"
+
+    def values(self, points: int = POINTS) -> Array:
+        """Values from end to end, increasing, shape (at most points,)."""
+        low, high = self.low, self.high
+        spaced = np.geomspace(low, high, points) if self.log else np.linspace(low, high, points)
+        return np.unique(np.round(spaced)) if self.whole else spaced
+
+    def over(self, values: Iterable[Any]) -> Axis:
+        """The same axis over the range of some values; itself where they span none."""
+        finite = [float(value) for value in values if is_number(value) and (value > 0 or not self.log)]
+        low, high = min(finite, default=0.0), max(finite, default=0.0)
+        if low >= high:
+            return self
+        if self.whole:
+            return self._between(low, high)
+        if self.log:
+            margin = (high / low) ** 0.03
+            return self._between(low / margin, high * margin)
+        margin = 0.03 * (high - low)
+        return self._between(max(low - margin, 0.0) if low >= 0 else low - margin, high + margin)
+
+    def _between(self, low: float, high: float) -> Axis:
+        return Axis(self.name, self.symbol, self.words, low, high, self.log, self.whole)
+
+
+AXES: Mapping[str, Axis] = {
+    axis.name: axis
+    for axis in (
+        Axis("weight_variance", "σ<sub>w</sub>²", "weight variance", 0.5, 4.0),
+        Axis("bias_variance", "σ<sub>b</sub>²", "bias variance", 0.0, 0.5),
+        Axis("depth", "L", "depth (hidden layers)", 1, 64, whole=True),
+        Axis("kernel_size", "k", "kernel size (pixels)", 1, 9, whole=True),
+        Axis("slope", "a", "negative slope", 0.0, 1.0),
+        Axis("keep_rate", "ρ", "keep rate of dropout", 0.8, 1.0),
+        Axis("residual_scale", "α", "residual scale", 0.05, 2.0, log=True),
+        Axis("steps", "t", "training steps", 10, 100_000, log=True, whole=True),
+        Axis("learning_rate", "η", "learning rate (of the mean loss)", 1e-3, 1e2, log=True),
+        Axis("momentum", "μ", "momentum", 0.0, 0.99),
+        Axis("batch_size", "B", "batch size (examples)", 8, 4096, log=True, whole=True),
+        Axis("width", "n", "width (units per layer)", 16, 4096, log=True, whole=True),
+    )
+}
+"""Every numeric field of ``Architecture`` and ``Budget``, by name."""
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value has a place on an axis."""
+    return isinstance(value, int | float | np.integer | np.floating) and math.isfinite(value)
+
+
+def axis(option: str, name: str, limits: tuple[float, float] | None, values: Iterable[Any]) -> Axis:
+    """The axis of one parameter.
+
+    Args:
+        option: What the caller names the parameter with.
+        name: The parameter.
+        limits: The range to be shown; None for that of ``values``, or the usual one where they span none.
+        values: What is to be shown of it.
+
+    Raises:
+        ValueError: If there is no such parameter, or the range is none.
+    """
+    usual = AXES[require_choice(option, name, tuple(AXES))]
+    if limits is None:
+        return usual.over(values)
+    if len(limits) != 2 or not all(map(is_number, limits)) or not 0 <= limits[0] < limits[1]:
+        raise ValueError(f"ranges: {name}: expected (low, high) with 0 <= low < high, received {limits!r}")
+    low, high = map(float, limits)
+    return Axis(name, usual.symbol, usual.words, low, high, usual.log and low > 0, usual.whole)

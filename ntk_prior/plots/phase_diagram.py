@@ -1,0 +1,291 @@
+"""The phase diagram: what the prior says over two parameters, the theory's lines, and the trials of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ntk_prior.budget import Budget
+from ntk_prior.calibration import Calibration
+from ntk_prior.feasibility import DEFAULT_THRESHOLD, Verdict
+from ntk_prior.plots import theme
+from ntk_prior.plots.axes import AXES, Axis, axis, is_number
+from ntk_prior.plots.markers import SCALE, add_trials, has_place, kinds
+from ntk_prior.plots.phase_map import DepthConstants, PhaseMap, TheoryLines, depth_constants, phase_map, theory_lines
+from ntk_prior.plots.trials import FACETS, PlottedTrial, slice_through
+from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS
+from ntk_prior.task import Task
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+USUAL: Mapping[str, Any] = {"weight_variance": 1.5, "bias_variance": 0.05, "depth": 16, "activation": "erf"}
+"""What holds where neither an axis nor ``fixed`` says anything."""
+
+_PANEL = 230
+_PALEST = 0.7
+"""Share of white where the score is at the threshold."""
+
+_DASHES = ("solid", "dash", "dot")
+"""How the order-to-chaos line and the depth-scale lines of trainability and generalization look."""
+
+
+class Facet(NamedTuple):
+    """One panel.
+
+    Attributes:
+        row, column: Its place, from 1.
+        config: What is fixed in it.
+    """
+
+    row: int
+    column: int
+    config: dict[str, Any]
+
+
+def plot_phase_diagram(
+    task: Task,
+    budget: Budget,
+    x: str = "weight_variance",
+    y: str = "depth",
+    fixed: Mapping[str, Any] | None = None,
+    trials: Sequence[PlottedTrial] | None = None,
+    calibration: Calibration | None = None,
+    *,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    outcome_name: str = "outcome",
+) -> go.Figure:
+    """Verdicts over two parameters, with the theory's lines and the trials of a run.
+
+    Colours are verdicts, the stronger the farther the score is from the threshold. The order-to-chaos line is where
+    chi_1 = 1; the depth-scale lines are where depth = C xi_1 and depth = C xi_star, with the C at which the calibrated
+    probabilities fall through one half on this task and budget. Trials are laid over the map by these two parameters,
+    whatever their others.
+
+    Args:
+        task: Summary of the data.
+        budget: The training run.
+        x, y: Any two numeric parameters of ``Architecture`` or ``Budget``.
+        fixed: The other parameters; those missing are as the trials have them in the middle, else as in ``budget`` or
+            ``USUAL``. Several values of ``activation`` or ``pooling`` make a panel each.
+        trials: Launched trials are filled, with the colour of their outcome where it is known and of their verdict
+            otherwise; refused ones are hollow, audited ones ringed.
+        calibration: Makes probabilities of what the theory says; the shipped one by default.
+        ranges: Of ``x`` and ``y``, as ``{name: (low, high)}``; by default those of the trials, or the usual ones.
+        outcome_name: What the trials' outcomes are.
+
+    Raises:
+        ImportError: If Plotly is not installed.
+        TypeError: If a parameter's value has the wrong type.
+        ValueError: If a parameter is unknown, or its value lies outside its range.
+    """
+    shown = tuple(trials or ())
+    given = {**slice_through(shown, x, y), **(fixed or {})}
+    limits = _checked(x, y, given, dict(ranges or {}))
+    across, up = (
+        axis(option, name, limits.get(name), [trial.config.get(name) for trial in shown])
+        for option, name in (("x", x), ("y", y))
+    )
+    facets = list(_facets(given, x, y))
+    maps = [phase_map(across, up, facet.config, task, budget, calibration) for facet in facets]
+    rows, columns = facets[-1].row, facets[-1].column
+    figure = theme.figure(
+        _title(across, up, facets, shown),
+        rows=rows,
+        columns=columns,
+        height=theme.HEIGHT + _PANEL * (rows - 1) + 60,
+        shared_xaxes=True,
+        shared_yaxes=True,
+        horizontal_spacing=0.04,
+        vertical_spacing=0.08,
+        subplot_titles=[_facet_title(facet, given) for facet in facets],
+    )
+    constants = [
+        depth_constants({x: across.low, y: up.low, **facet.config}, task, budget, calibration) for facet in facets
+    ]
+    for facet, found, at in zip(facets, maps, constants, strict=True):
+        place = {"row": facet.row, "col": facet.column}
+        _draw_map(figure, place, found, across, up)
+        _draw_lines(figure, place, theory_lines(across, up, facet.config, task), at)
+        add_trials(figure, place, across, up, [one for one in shown if _belongs(one, facet)], outcome_name)
+    _add_legend(figure, maps, constants, shown, outcome_name)
+    bar = {"title": {"text": theme.plain(outcome_name), "side": "right"}, "thickness": 12}
+    figure.update_layout(coloraxis={"colorscale": SCALE, "colorbar": bar})
+    for one, update in ((across, figure.update_xaxes), (up, figure.update_yaxes)):
+        update(showgrid=False, **_spacing(one))
+    for column in range(1, columns + 1):
+        # Titles side by side would run into one another.
+        if columns < 3 or column == (columns + 1) // 2:
+            figure.update_xaxes(title_text=across.title, row=rows, col=column)
+    figure.update_yaxes(title_text=up.title, col=1)
+    return figure
+
+
+def _spacing(one: Axis) -> dict[str, Any]:
+    if one.log:
+        return theme.log_axis(one.low, one.high)
+    margin = 0.5 if one.whole else 0.0
+    return {"range": [one.low - margin, one.high + margin]}
+
+
+def _checked(
+    x: str, y: str, fixed: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]]
+) -> Mapping[str, tuple[float, float]]:
+    if x == y:
+        raise ValueError(f"y: expected another parameter than x, received {y!r} for both")
+    known = (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS)
+    for name, value in fixed.items():
+        if name not in known:
+            raise ValueError(f"fixed: expected names among {', '.join(known)}, received {name!r}")
+        if name in (x, y):
+            raise ValueError(f"fixed: expected parameters other than those of the axes, received {name!r}")
+        if isinstance(value, list | tuple) and (name not in FACETS or not value):
+            raise ValueError(
+                f"fixed: {name}: expected {'a value' if value else 'at least one value'}, received {value!r}"
+            )
+    for name in ranges:
+        if name not in (x, y):
+            raise ValueError(f"ranges: expected names among {x}, {y}, received {name!r}")
+    return ranges
+
+
+def _facets(fixed: Mapping[str, Any], x: str, y: str) -> Iterator[Facet]:
+    """Panels in reading order: activations side by side, pooling below one another."""
+    usual = {name: value for name, value in USUAL.items() if name not in (x, y)}
+    values = {**usual, "pooling": False, **fixed}
+    activations, poolings = (
+        list(value) if isinstance(value := values[name], list | tuple) else [value] for name in FACETS
+    )
+    for (row, pooling), (column, activation) in product(enumerate(poolings, 1), enumerate(activations, 1)):
+        yield Facet(row, column, {**values, "pooling": pooling, "activation": activation})
+
+
+def _facet_title(facet: Facet, fixed: Mapping[str, Any]) -> str:
+    words = []
+    if isinstance(fixed.get("activation"), list | tuple):
+        words.append(theme.plain(facet.config["activation"]))
+    if isinstance(fixed.get("pooling"), list | tuple):
+        words.append("pooled" if facet.config["pooling"] else "not pooled")
+    return ", ".join(words)
+
+
+def _title(x: Axis, y: Axis, facets: Sequence[Facet], trials: Sequence[PlottedTrial]) -> str:
+    """What is shown, and what holds all over it."""
+    config = facets[0].config
+    parts = (
+        [theme.plain(config["activation"])] if len({str(facet.config["activation"]) for facet in facets}) < 2 else []
+    )
+    parts += [f"{AXES[name].symbol} = {value:g}" for name, value in config.items() if name in AXES and is_number(value)]
+    hidden = sum(not (has_place(one, x, y) and any(_belongs(one, facet) for facet in facets)) for one in trials)
+    if hidden:
+        parts.append(f"{hidden} of {len(trials)} trials are of other networks and not shown")
+    return (
+        f"What the prior says of each network<br><sup>{', '.join(parts)}<br>"
+        f"Blue is launched, the rest refused; the stronger a colour, the farther from the threshold "
+        f"{DEFAULT_THRESHOLD:g}</sup>"
+    )
+
+
+def _draw_map(figure: go.Figure, place: dict[str, int], found: PhaseMap, x: Axis, y: Axis) -> None:
+    codes, score = found.grid(found.table.verdict_code), found.grid(found.table.score)
+    feasible = (score - DEFAULT_THRESHOLD) / (1 - DEFAULT_THRESHOLD)
+    strength = np.where(codes == 0, feasible, 1 - score / DEFAULT_THRESHOLD)
+    shade = codes + 0.01 + 0.98 * np.clip(np.nan_to_num(strength, nan=1.0), 0.0, 1.0)
+    sides = [found.grid(side) for side in (found.table.score, found.table.trainability, found.table.generalization)]
+    figure.add_heatmap(
+        x=found.x,
+        y=found.y,
+        z=np.round(shade, 3).astype(np.float32),
+        zmin=0,
+        zmax=len(Verdict),
+        colorscale=_colorscale(),
+        showscale=False,
+        customdata=np.round(np.stack(sides, axis=-1), 3).astype(np.float32),
+        text=found.grid(found.table.verdict),
+        hovertemplate=(
+            f"{x.symbol} = %{{x:.4g}}, {y.symbol} = %{{y:.4g}}<br><b>%{{text}}</b>, score %{{customdata[0]:.2f}}"
+            "<br>trains with probability %{customdata[1]:.2f}"
+            "<br>then generalizes with %{customdata[2]:.2f}<extra></extra>"
+        ),
+        **place,
+    )
+
+
+def _colorscale() -> list[tuple[float, str]]:
+    """One interval of unit length for each verdict, from pale to strong."""
+    n = len(Verdict)
+    return [
+        (position, color)
+        for code, verdict in enumerate(Verdict)
+        for position, color in (
+            (code / n, theme.lighter(theme.COLORS[verdict], _PALEST)),
+            ((code + 1) / n, theme.COLORS[verdict]),
+        )
+    ]
+
+
+def _draw_lines(figure: go.Figure, place: dict[str, int], lines: TheoryLines, constants: DepthConstants) -> None:
+    levels = (0.0, constants.trains, constants.generalizes)
+    fields = (lines.chaos, lines.trains, lines.generalizes)
+    for dash, field, level in zip(_DASHES, fields, levels, strict=True):
+        # A line that the panel does not hold would still be drawn into a corner, and stand in the legend.
+        if level is not None and np.nanmin(field, initial=np.inf) < level < np.nanmax(field, initial=-np.inf):
+            figure.add_contour(
+                x=lines.x,
+                y=lines.y,
+                z=field,
+                contours={"start": level, "end": level, "size": 1, "coloring": "none"},
+                line={"color": theme.BLACK, "width": 2, "dash": dash, "smoothing": 0},
+                legendgroup=dash,
+                showlegend=False,
+                hoverinfo="skip",
+                **place,
+            )
+
+
+def _belongs(trial: PlottedTrial, facet: Facet) -> bool:
+    usual = {"activation": USUAL["activation"], "pooling": False}
+    return all(trial.config.get(name, usual[name]) == facet.config[name] for name in FACETS)
+
+
+def _add_legend(
+    figure: go.Figure,
+    maps: Sequence[PhaseMap],
+    constants: Sequence[DepthConstants],
+    trials: Sequence[PlottedTrial],
+    outcome_name: str,
+) -> None:
+    """Entries of their own, since the map itself has one look for each verdict and each panel repeats the lines."""
+
+    def entry(name: str, group: str, **look: Any) -> None:
+        figure.add_scatter(x=[None], y=[None], name=name, legendgroup=group, hoverinfo="skip", row=1, col=1, **look)
+
+    present = {int(code) for found in maps for code in np.unique(found.table.verdict_code)}
+    for code, verdict in enumerate(Verdict):
+        if code in present:
+            marker = {"symbol": "square", "size": 12, "color": theme.COLORS[verdict]}
+            entry(theme.WORDS[verdict], verdict, mode="markers", marker=marker)
+    drawn = {trace.legendgroup for trace in figure.data if trace.type == "contour"}
+    for dash, words in zip(_DASHES, _line_names(constants), strict=True):
+        if dash in drawn:
+            entry(words, dash, mode="lines", line={"color": theme.BLACK, "width": 2, "dash": dash})
+    for kind in kinds(trials, outcome_name):
+        entry(kind.name, kind.name, mode="markers", marker=kind.sample)
+
+
+def _line_names(constants: Sequence[DepthConstants]) -> tuple[str, ...]:
+    """The three lines with the constants that they are drawn at."""
+
+    def spread(found: Sequence[float | None]) -> str:
+        known = sorted({f"{constant:.2g}" for constant in found if constant is not None}, key=float)
+        return " to ".join(known if len(known) < 2 else (known[0], known[-1]))
+
+    trains, generalizes = spread([one.trains for one in constants]), spread([one.generalizes for one in constants])
+    return (
+        "order | chaos: χ<sub>1</sub> = 1",
+        f"half train: L = {trains} ξ<sub>1</sub>",
+        f"half generalize: L = {generalizes} ξ<sub>*</sub>",
+    )

@@ -1,0 +1,68 @@
+"""Trials as figures take them, whichever tuner they are from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import median_low
+from typing import Any, NamedTuple
+
+from ntk_prior.plots.axes import AXES, is_number
+from ntk_prior.screening import Drawn
+from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS
+
+FACETS = ("activation", "pooling")
+"""Parameters that may take several values, each with a panel of its own."""
+
+
+class PlottedTrial(NamedTuple):
+    """A configuration that a tuner launched, or that the prior refused.
+
+    Attributes:
+        config: Its parameters, by the field names of ``Architecture`` and ``Budget``.
+        verdict: What the prior said, one of ``Verdict``; None if it was not asked.
+        score: The prior's score; None where it was silent.
+        drawn: How the configuration came about; None if nobody knows.
+        launched: False for one that the prior refused.
+        outcome: What it reached, such as a test accuracy; None if unknown.
+        name: What it is called when the mouse is over it, such as ``"trial 17"``.
+    """
+
+    config: Mapping[str, Any]
+    verdict: str | None = None
+    score: float | None = None
+    drawn: Drawn | None = None
+    launched: bool = True
+    outcome: float | None = None
+    name: str = ""
+
+    @property
+    def audited(self) -> bool:
+        """Whether it was launched whatever the prior says, so that it can speak against the prior."""
+        return self.launched and self.drawn is Drawn.PLAIN
+
+
+def slice_through(trials: Sequence[PlottedTrial], x: str, y: str) -> dict[str, Any]:
+    """The parameters of a map over two others that lies in the middle of some trials.
+
+    Args:
+        trials: The trials.
+        x, y: The parameters of the map.
+
+    Returns:
+        The median of each number, the most frequent one of any other value, and all values of ``FACETS`` as a list
+        where there are several.
+    """
+    found: dict[str, Any] = {}
+    for name in (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS):
+        values = [trial.config[name] for trial in trials if trial.config.get(name) is not None]
+        if not values or name in (x, y):
+            continue
+        distinct = list(dict.fromkeys(values))
+        if name in FACETS:
+            found[name] = sorted(distinct, key=str) if len(distinct) > 1 else distinct[0]
+        elif name in AXES and all(map(is_number, values)):
+            found[name] = median_low(values)
+        else:
+            found[name] = Counter(values).most_common(1)[0][0]
+    return found
