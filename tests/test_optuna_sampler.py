@@ -275,7 +275,7 @@ def test_a_brute_force_search_is_complete_also_inside_another_sampler() -> None:
 
 def test_every_call_reaches_the_base_sampler() -> None:
     base = OwnSampler([0.9, 0.1])
-    study = study_of(NTKPriorSampler(likes_small_x, base, epsilon=0.0))
+    study = study_of(NTKPriorSampler(likes_small_x, base, epsilon=0.0, candidates=1))
     study.optimize(lambda trial: trial.suggest_float("x", -1, 1) + trial.suggest_float("z", 0, 1), n_trials=1)
     study.sampler.reseed_rng()
     assert base.calls == ["before", "infer", "relative", "relative", "independent", "after", "reseed"]

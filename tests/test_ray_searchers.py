@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from statistics import fmean
 from typing import Any
 
 import optuna
@@ -33,7 +34,8 @@ class TestOptuna:
         configs = tuned(search, 40, concurrent=3)
         refused = search.refusals()
         assert len(refused) > 5
-        assert states(inner) == {"COMPLETE": 40, "PRUNED": len(refused)}
+        # Three spare proposals of each trial are failed ones, which no sampler of Optuna's looks at.
+        assert states(inner) == {"COMPLETE": 40, "PRUNED": len(refused), "FAIL": 3 * 40}
         assert [trial.value for trial in inner._ot_study.trials if trial.values] == [sphere(one) for one in configs]
 
     def test_a_refused_proposal_violates_a_constraint_by_what_its_score_misses(self) -> None:
@@ -52,7 +54,7 @@ class TestOptuna:
         monkeypatch.delattr(optuna.Trial, "set_constraint")
         monkeypatch.delattr(optuna.trial.BaseTrial, "set_constraint")
         inner = OptunaSearch(seed=0)
-        tuned(search_over(likes_small_x, inner), 20)
+        tuned(search_over(likes_small_x, inner, candidates=1), 20)
         assert set(states(inner)) == {"COMPLETE", "PRUNED"}
         assert all(trial.constraints == {} for trial in inner._ot_study.trials)
 
@@ -74,12 +76,12 @@ class TestOptuna:
         monkeypatch.setattr(search_module, "REFUSALS_TAUGHT", 10)
         inner = OptunaSearch(seed=0)
         tuned(search_over(refuses_everything, inner), 3)
-        # The eight proposals of each trial were handed back; what was launched came as an evaluated point.
-        assert states(inner) == {"PRUNED": 10, "FAIL": 14, "COMPLETE": 3}
+        # The sixteen proposals of each trial were handed back; what was launched came as an evaluated point.
+        assert states(inner) == {"PRUNED": 10, "FAIL": 38, "COMPLETE": 3}
 
     def test_a_metric_that_is_no_number_leaves_no_trial_open(self) -> None:
         inner = OptunaSearch(seed=0)
-        search = search_over(likes_small_x, inner)
+        search = search_over(likes_small_x, inner, candidates=1)
         for number, loss in enumerate((math.nan, 1.0)):
             search.suggest(str(number))
             finish(search, str(number), loss)
@@ -99,11 +101,20 @@ class TestOptuna:
 
     def test_several_objectives(self) -> None:
         inner = OptunaSearch(seed=0)
-        search = NTKPriorSearch(likes_small_x, inner, metric=["a", "b"], mode=["min", "max"], space=SPACE, seed=0)
+        objectives = {"metric": ["a", "b"], "mode": ["min", "max"]}
+        search = NTKPriorSearch(likes_small_x, inner, **objectives, space=SPACE, seed=0, candidates=1)
         for number in range(10):
             search.suggest(str(number))
             search.on_trial_complete(str(number), {"a": 1.0, "b": 2.0})
         assert set(states(inner)) == {"COMPLETE", "PRUNED"}
+
+
+def test_of_several_proposals_the_best_scored_is_launched_where_spare_ones_do_no_harm() -> None:
+    def best_of(searcher: Any, **options: Any) -> float:
+        launched = tuned(search_over(likes_small_x, searcher, **options), 40)
+        return fmean(abs(config["x"]) for config in launched)
+
+    assert best_of(None) < best_of(OptunaSearch(seed=0)) < best_of(None, candidates=1)
 
 
 class TestHyperOpt:
@@ -231,7 +242,7 @@ def test_a_search_algorithm_derived_from_one_of_rays_is_treated_alike() -> None:
 
     inner = Own(seed=0)
     tuned(search_over(likes_small_x, inner), 20)
-    assert set(states(inner)) == {"COMPLETE", "PRUNED"}
+    assert set(states(inner)) == {"COMPLETE", "PRUNED", "FAIL"}
 
 
 def test_nested_and_categorical_spaces_reach_the_study_by_flat_names() -> None:

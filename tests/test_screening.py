@@ -13,21 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from known_priors import Judged, judged
-from scipy.stats import mannwhitneyu
 
+from ntk_prior.evidence import Trust
 from ntk_prior.screening import (
+    FADES_AFTER,
+    PROBATION,
     Choice,
     Draw,
     Drawn,
-    Evidence,
     Record,
     Screen,
     Silence,
     judge,
-    trust,
-    withdrawal_notices,
-    withdrawn_verdicts,
 )
+
+BELIEVED = Trust(1.0, 1.0)
 
 
 def prior(config: Any) -> Judged:
@@ -39,12 +39,40 @@ def draws(*scores: float | None) -> Iterator[Draw[str]]:
 
 
 def choose(screen: Screen, own: Iterator[Draw[str]], uniform: Iterator[Draw[str]] | None = None) -> Choice[str]:
-    return screen.choose(prior, 0, own, draws() if uniform is None else uniform)
+    return screen.choose(
+        prior, 0, own, draws() if uniform is None else uniform, competing=screen.competing(0, BELIEVED)
+    )
 
 
-def test_the_first_draw_that_reaches_the_threshold_is_launched() -> None:
-    choice = choose(Screen(threshold=0.5), draws(0.1, 0.49, 0.5, 0.9))
+def test_of_the_draws_that_reach_the_threshold_the_best_scored_is_launched() -> None:
+    choice = choose(Screen(threshold=0.5, candidates=3), draws(0.1, 0.49, 0.5, 0.9, 0.4, 0.6, 1.0))
+    assert choice == ("draw 3", judged(0.9), Drawn.SCREENED, 3)
+
+
+def test_with_one_candidate_the_first_draw_that_reaches_the_threshold_is_launched() -> None:
+    choice = choose(Screen(threshold=0.5, candidates=1), draws(0.1, 0.49, 0.5, 0.9))
     assert choice == ("draw 2", judged(0.5), Drawn.SCREENED, 2)
+
+
+def test_uniform_draws_do_not_compete_with_the_tuners() -> None:
+    assert choose(Screen(max_draws=4), draws(0.1, 0.5), draws(0.9)).origin == "draw 1"
+    assert choose(Screen(max_draws=6), draws(0.1, 0.1, 0.1), draws(0.5, 0.9, 0.6)).judgement.score == 0.9
+
+
+def test_candidates_do_not_crowd_out_what_the_prior_is_silent_about() -> None:
+    assert choose(Screen(), draws(0.1, None, 0.9)).judgement.score is None
+    assert choose(Screen(), draws(0.4, None, 0.9)).judgement.score == 0.4
+
+
+def test_fewer_draws_compete_as_the_tuner_learns() -> None:
+    screen = Screen(candidates=16)
+    assert [screen.competing(number, BELIEVED) for number in (0, FADES_AFTER, 2 * FADES_AFTER, 10**6)] == [16, 16, 9, 1]
+    assert {Screen(candidates=1).competing(number, BELIEVED) for number in range(1000)} == {1}
+
+
+def test_the_first_trials_are_audited_more_often_unless_nobody_wants_audits() -> None:
+    assert [number for number in range(PROBATION) if Screen(epsilon=1e-9).audits(number)] == [1, 4, 7, 10]
+    assert not any(Screen(epsilon=0.0).audits(number) for number in range(PROBATION))
 
 
 def test_a_silent_prior_refuses_nothing() -> None:
@@ -115,7 +143,7 @@ def test_a_configuration_that_is_not_known_is_not_asked_about() -> None:
 @pytest.mark.parametrize("epsilon", [0.0, 0.1, 0.5, 1.0])
 def test_the_share_epsilon_of_trials_is_audited(epsilon: float) -> None:
     screen = Screen(epsilon=epsilon, seed=7)
-    share = np.mean([screen.audits(number) for number in range(4000)])
+    share = np.mean([screen.audits(number) for number in range(PROBATION, 4000 + PROBATION)])
     assert share == pytest.approx(epsilon, abs=4 * math.sqrt(epsilon * (1 - epsilon) / 4000))
 
 
@@ -123,15 +151,16 @@ def test_the_share_epsilon_of_trials_is_audited(epsilon: float) -> None:
 def test_coins_depend_on_seed_and_number_alone_and_an_audit_on_no_evidence(
     seed: int, number: int, low: float, high: float
 ) -> None:
-    screen, again = Screen(seed=seed), Screen(threshold=0.9, max_draws=3, seed=seed)
+    screen, again = Screen(seed=seed), Screen(threshold=0.9, max_draws=3, candidates=2, seed=seed)
     assert screen.audits(number) == again.audits(number)
-    assert screen.bypasses(number, 1.0) == screen.audits(number)
-    low, high = sorted((low, high))
-    assert screen.bypasses(number, low) >= screen.bypasses(number, high) >= screen.audits(number)
+    assert screen.bypasses(number, BELIEVED) == screen.audits(number)
+    less, more = (Trust(trust, trust) for trust in sorted((low, high)))
+    assert screen.bypasses(number, less) >= screen.bypasses(number, more) >= screen.audits(number)
+    assert screen.competing(number, less) <= screen.competing(number, more) <= screen.competing(number, BELIEVED)
 
 
 def test_a_prior_without_any_trust_is_always_bypassed() -> None:
-    assert all(Screen(epsilon=0.0).bypasses(number, 0.0) for number in range(100))
+    assert all(Screen(epsilon=0.0).bypasses(number, Trust(0.0, 1.0)) for number in range(100))
 
 
 def test_uniform_draws_of_different_trials_and_purposes_differ() -> None:
@@ -150,100 +179,13 @@ def test_uniform_draws_of_different_trials_and_purposes_differ() -> None:
         ("epsilon", "0.1", TypeError),
         ("max_draws", 0, ValueError),
         ("max_draws", 2.5, ValueError),
+        ("candidates", 0, ValueError),
         ("seed", -1, ValueError),
     ],
 )
 def test_wrong_settings_are_refused_by_name(field: str, value: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=f"{field}: expected .* received"):
         Screen(**{field: value})
-
-
-def test_trust_is_whole_without_evidence_on_both_sides() -> None:
-    assert trust([], []) == 1.0
-    assert trust([False] * 5, range(5)) == 1.0
-    assert trust([True] * 5, range(5)) == 1.0
-
-
-def test_trust_is_whole_while_those_held_back_do_worse() -> None:
-    assert trust([False] * 9 + [True], range(10)) == 1.0
-
-
-@pytest.mark.parametrize(("held_back", "expected"), [(1, 0.8187), (2, 0.137), (3, 0.0285)])
-def test_trust_where_all_held_back_beat_all_others(held_back: int, expected: float) -> None:
-    n = 10 * held_back
-    assert trust(np.arange(n) < held_back, np.arange(n)) == pytest.approx(expected, abs=1e-3)
-
-
-@given(
-    held_back=st.lists(st.booleans(), min_size=4, max_size=60).filter(lambda flags: 0 < sum(flags) < len(flags)),
-    data=st.data(),
-)
-def test_trust_is_ten_times_the_p_value_of_mann_and_whitney(held_back: list[bool], data: st.DataObject) -> None:
-    size = len(held_back)
-    losses = np.array(data.draw(st.lists(st.integers(0, 20), min_size=size, max_size=size)), dtype=float)
-    held = np.array(held_back)
-    if len(set(losses)) == 1:
-        assert trust(held, losses) == 1.0
-        return
-    p = mannwhitneyu(losses[held], losses[~held], alternative="less", method="asymptotic").pvalue
-    assert trust(held, losses) == pytest.approx(min(1.0, 10 * p), abs=1e-12)
-
-
-def test_a_prior_whose_refusals_are_no_better_than_chance_seldom_loses_trust() -> None:
-    generator = np.random.default_rng(0)
-    held_back = np.arange(40) < 8
-    found = np.array([trust(held_back, generator.random(40)) for _ in range(2000)])
-    for level in (0.5, 0.2, 0.1):
-        assert np.mean(found < level) == pytest.approx(level / 10, abs=0.02)
-
-
-def test_failed_trials_count_as_the_worst() -> None:
-    losses = [math.inf] * 18 + [0.0, 1.0]
-    assert trust([False] * 18 + [True] * 2, losses) < 0.05
-    assert trust([True] * 18 + [False] * 2, losses) == 1.0
-
-
-def test_several_objectives_count_by_their_mean_rank() -> None:
-    one = np.arange(20.0)
-    held_back = np.arange(20) < 2
-    assert trust(held_back, np.column_stack([one, 1e6 * one])) == trust(held_back, one)
-    assert trust(held_back, np.column_stack([one, -one])) == 1.0
-
-
-def test_trust_ignores_the_scale_of_the_objective() -> None:
-    losses = np.random.default_rng(1).normal(size=30)
-    held_back = losses < np.sort(losses)[4]
-    assert trust(held_back, losses) == trust(held_back, np.exp(losses) * 1e9)
-
-
-def evidence(verdict: str, score: float, losses: range, *, plain: bool = True) -> list[Evidence]:
-    return [Evidence(score, plain, (float(loss),), verdict) for loss in losses]
-
-
-PASSED = evidence("feasible", 0.9, range(10, 30), plain=False)
-
-
-def test_a_verdict_that_audits_contradict_is_withdrawn_and_others_are_not() -> None:
-    found = withdrawn_verdicts(
-        [*PASSED, *evidence("untrainable", 0.1, range(3)), *evidence("diverges", 0.0, range(50, 53))], 0.3
-    )
-    assert list(found) == ["untrainable"]
-    assert found["untrainable"].startswith("after 26 finished trials, the 3 audited ones")
-    assert "better than the 20" in found["untrainable"]
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        evidence("untrainable", 0.1, range(1)),
-        evidence("untrainable", 0.1, range(18, 22)),
-        evidence("untrainable", 0.1, range(3), plain=False),
-        evidence("untrainable", 0.8, range(3)),
-    ],
-    ids=["too few", "no better", "not audited", "not refused"],
-)
-def test_weaker_evidence_withdraws_nothing(more: list[Evidence]) -> None:
-    assert withdrawn_verdicts([*PASSED, *more], 0.3) == {}
 
 
 def test_a_withdrawn_verdict_refuses_nothing() -> None:
@@ -253,15 +195,6 @@ def test_a_withdrawn_verdict_refuses_nothing() -> None:
     assert screen.refuses(judged(0.1), {"diverges"})
     choice = screen.choose(prior, 0, draws(0.1, 0.9), draws(), withdrawn={"untrainable"})
     assert (choice.judgement.score, choice.drawn, choice.refused) == (0.1, Drawn.SCREENED, 0)
-
-
-def test_what_is_withdrawn_and_restored_is_said_once() -> None:
-    told = withdrawal_notices(frozenset({"diverges"}), {"untrainable": "since so it is"})
-    assert told == [
-        "the verdict untrainable is withdrawn: since so it is",
-        "the verdict diverges counts again, in view of later trials",
-    ]
-    assert withdrawal_notices(frozenset({"untrainable"}), {"untrainable": "since so it is"}) == []
 
 
 def test_a_record_survives_json() -> None:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
 from landscape import Landscape, Space
-from optuna import Study
-from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, TrialState
 from surrogate import EVALUATIONS
 from weighted import ImprovementSampler
 
 from ntk_prior import DEFAULT_THRESHOLD, NTKPrior
-from ntk_prior.screening import Judgement, Prior, Screen
+from ntk_prior.screening import DEFAULT_CANDIDATES, Judgement, Prior
 from ntk_prior_optuna import NTKPriorSampler
 
 HALVING = 3
-STRICT = 0.9
-"""A threshold that only the most promising draws reach."""
 
 
 class Said(NamedTuple):
@@ -63,46 +58,6 @@ class Oracle:
         """Score 0 or 1."""
         hopeless = self.landscape.training(config, np.random.default_rng(0)).hopeless
         return Said(0.0, "untrainable", "oracle") if hopeless else Said(1.0, "feasible", "oracle")
-
-
-class UniformAudits(BaseSampler):
-    """A sampler whose draws for the trials that ``NTKPriorSampler`` audits are uniform.
-
-    A sampler that learns proposes what was let through before, whether it is audited or not; uniform audits go on
-    seeing what the prior refuses.
-
-    Args:
-        base: Draws for all other trials.
-        seed: That of the ``NTKPriorSampler`` around it.
-    """
-
-    def __init__(self, base: BaseSampler, seed: int) -> None:
-        self._base_sampler = base
-        self._uniform = RandomSampler(seed=seed)
-        self._screen = Screen(seed=seed)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The base's."""
-        return self._base_sampler.infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Nothing for an audited trial, so that each parameter is drawn alone."""
-        if self._screen.audits(trial.number):
-            return {}
-        return self._base_sampler.sample_relative(study, trial, search_space)
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """Uniform for an audited trial."""
-        sampler = self._uniform if self._screen.audits(trial.number) else self._base_sampler
-        return sampler.sample_independent(study, trial, param_name, param_distribution)
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """The base's."""
-        self._base_sampler.after_trial(study, trial, state, values)
 
 
 class Counted:
@@ -184,17 +139,12 @@ def weighted(where: Situation) -> BaseSampler:
 
 
 def screened(
-    base: Callable[[Situation], BaseSampler], threshold: float = DEFAULT_THRESHOLD
+    base: Callable[[Situation], BaseSampler], candidates: int = DEFAULT_CANDIDATES
 ) -> Callable[[Situation], BaseSampler]:
     """A sampler inside ``NTKPriorSampler``."""
     return lambda where: NTKPriorSampler(
-        where.prior, base(where), search_space=where.space, threshold=threshold, seed=where.seed
+        where.prior, base(where), search_space=where.space, candidates=candidates, seed=where.seed
     )
-
-
-def uniformly_audited(where: Situation) -> BaseSampler:
-    """TPE inside ``NTKPriorSampler``, audited by uniform draws."""
-    return UniformAudits(tpe(where), where.seed)
 
 
 def hyperband() -> BasePruner:
@@ -209,22 +159,17 @@ def halving() -> BasePruner:
 
 ARMS = {
     "random": Arm("Random", random, "random"),
+    "random-refusing": Arm("Random + prior, refusing only", screened(random, 1), "random"),
     "random-prior": Arm("Random + prior", screened(random), "random"),
-    "random-strict": Arm("Random + prior at 0.9", screened(random, STRICT), "random"),
     "tpe": Arm("TPE", tpe, "tpe"),
+    "tpe-refusing": Arm("TPE + prior, refusing only", screened(tpe, 1), "tpe"),
     "tpe-prior": Arm("TPE + prior", screened(tpe), "tpe"),
-    "tpe-strict": Arm("TPE + prior at 0.9", screened(tpe, STRICT), "tpe"),
     "tpe-gate": Arm("TPE + gate", tpe, "tpe", gated=True),
     "tpe-adversary": Arm("TPE + inverted prior", screened(tpe), "tpe", judge=inverted),
-    "tpe-prior-audited": Arm("TPE + prior, uniform audits", screened(uniformly_audited), "tpe"),
-    "tpe-adversary-audited": Arm(
-        "TPE + inverted prior, uniform audits", screened(uniformly_audited), "tpe", judge=inverted
-    ),
-    "tpe-oracle": Arm("TPE + oracle", screened(tpe), "tpe", judge=Oracle),
+    "tpe-oracle": Arm("TPE + oracle, refusing only", screened(tpe, 1), "tpe", judge=Oracle),
     "halving": Arm("TPE, SuccessiveHalving", tpe, "halving", halving),
     "hyperband": Arm("TPE, Hyperband", tpe, "hyperband", hyperband),
     "hyperband-prior": Arm("TPE + prior, Hyperband", screened(tpe), "hyperband", hyperband),
-    "hyperband-strict": Arm("TPE + prior at 0.9, Hyperband", screened(tpe, STRICT), "hyperband", hyperband),
     "improvement": Arm("GP expected improvement", improvement, "improvement"),
     "pibo": Arm("GP expected improvement x prior (piBO)", weighted, "improvement"),
     "gp": Arm("Optuna GP", gaussian, "gp"),

@@ -16,14 +16,15 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from ntk_prior.screening import (
+from ntk_prior.evidence import (
     EVIDENCE_WINDOW,
     Evidence,
-    Record,
+    Trust,
     trust_in_view_of,
     withdrawal_notices,
     withdrawn_verdicts,
 )
+from ntk_prior.screening import Record
 
 _logger = logging.get_logger("optuna.ntk_prior")
 
@@ -56,12 +57,12 @@ class History:
         known = [names for branch, names in self._branches.items() if branch <= items]
         return frozenset().union(*known) if known else None
 
-    def trust(self, threshold: float) -> float:
-        """How far the prior is still believed, see ``ntk_prior.screening.trust``."""
+    def trust(self, threshold: float) -> Trust:
+        """How far the prior is still believed, see ``ntk_prior.evidence.trust_in_view_of``."""
         return trust_in_view_of(self._evidence, threshold)
 
     def withdrawn(self, threshold: float) -> frozenset[str]:
-        """Verdicts that finished trials contradict, see ``ntk_prior.screening``; the log says when that changes."""
+        """Verdicts that finished trials contradict, see ``ntk_prior.evidence``; the log says when that changes."""
         found = withdrawn_verdicts(self._evidence, threshold)
         for notice in withdrawal_notices(self._withdrawn, found):
             _logger.warning(notice)

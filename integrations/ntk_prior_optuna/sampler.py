@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ntk_prior import DEFAULT_THRESHOLD
 from ntk_prior.screening import (
+    DEFAULT_CANDIDATES,
     DEFAULT_EPSILON,
     DEFAULT_MAX_DRAWS,
     Draw,
@@ -54,30 +55,34 @@ class NTKPriorSampler(BaseSampler):
     """Wraps a sampler so that configurations the prior refuses are drawn again before they are launched.
 
     A trial's parameters are drawn together: the base sampler draws those of its relative search space, its independent
-    sampler the others of the space declared here or seen in finished trials. Where the prior refuses the draw, the
-    base sampler draws again; after half of ``max_draws`` the draws are uniform over the space; if all are refused, the
-    best-scored one is launched. Without ``search_space`` the space of the first trials is unknown, and they are the
-    base sampler's. Configurations that the prior is silent about (``outside_theory``, parameters missing) are never
-    refused, nor are enqueued trials. In a conditional space a draw is judged by the parameters that finished trials
-    with its categorical values used. ``GridSampler`` and ``BruteForceSampler`` are left as they are, since they must
-    visit each point: use ``prune_if_infeasible`` with them.
+    sampler the others of the space declared here or seen in finished trials. The base sampler draws until the prior has
+    let ``candidates`` of its draws through, and the best-scored of them is launched, so that the prior multiplies the
+    base sampler's density; fewer and fewer draws compete after a hundred trials, when the base sampler has learnt more
+    than the prior knows. Where the prior refuses all of half of ``max_draws``, the draws are uniform over the space; if
+    those are refused too, the best-scored one is launched. Without ``search_space`` the space of the first trials is
+    unknown, and they are the base sampler's. Configurations that the prior is silent about (``outside_theory``,
+    parameters missing) are never refused, nor are enqueued trials. In a conditional space a draw is judged by the
+    parameters that finished trials with its categorical values used. ``GridSampler`` and ``BruteForceSampler`` are left
+    as they are, since they must visit each point: use ``prune_if_infeasible`` with them.
 
     What a wrong prior can cost:
 
     1. Whatever the prior says, each trial is audited with probability ``epsilon``, by a coin that depends on ``seed``
-       and ``trial.number`` alone. An audited trial is the base sampler's own draw, so among N trials Binomial(N,
-       epsilon) are exactly those that the base sampler proposes.
-    2. Any other trial is screened with probability ``trust``, and is the base sampler's own draw otherwise. Trust is
-       ten times the one-sided p-value (Mann-Whitney, see ``ntk_prior.screening.trust``) with which the last 400
-       finished trials speak against the prior: trials that it would have held back, but that bypassed it, ranked by
-       objective against those that it let through or chose; failed and pruned ones rank last. Where all held back
-       beat all others, trust is 0.82 after 1 of 10 trials, 0.14 after 2 of 20 and 0.03 after 3 of 30. So a prior that
-       is wrong about every trial and refuses a share r of the base sampler's draws steers about 3 / (epsilon r)
-       trials before it is ignored in 97 % of the following ones. The held-back trials that then run can restore trust.
-    3. A single verdict that these trials contradict, by the same test at p < 0.05, is withdrawn: it refuses nothing
-       until later trials restore it. The log says when and why.
-    4. A prior whose refusals are no better than what it lets through keeps trust above t with probability of about
-       1 - t / 10 at any one time.
+       and ``trial.number`` alone, and so is every third of the first twelve. An audited trial is the base sampler's own
+       draw, so among N trials at least Binomial(N, epsilon) are exactly those that the base sampler proposes.
+    2. Any other trial is screened with a probability that is the trust in refusals, and is the base sampler's own draw
+       otherwise; draws compete with a probability that is the trust in the ranking. Both are ten times the one-sided
+       p-value with which the last 400 finished trials speak against the prior; failed and pruned ones rank last. The
+       ranking is tested by Spearman's correlation of scores and objectives (``ntk_prior.evidence.trust_in_ranking``):
+       where they come in exactly the opposite order, trust is 0.42 after 4 trials and 0.013 after 10. Refusals are
+       tested by Mann and Whitney (``trust_in_refusals``): trials that the prior would have held back, but that bypassed
+       it, against all others; where the former beat the latter, trust is 0.82 after 1 of 10 trials, 0.14 after 2 of 20
+       and 0.03 after 3 of 30. A ranking that is wrong at p < 0.01 costs refusals their trust as well. The trials that
+       then bypass the prior can restore it.
+    3. A single verdict that these trials contradict, by Mann's and Whitney's test at p < 0.05, is withdrawn: it counts
+       no more until later trials restore it. The log says when and why.
+    4. A prior whose refusals or scores say nothing keeps trust in them above t with probability of about 1 - t / 10 at
+       any one time.
 
     Each trial's user attribute ``ntk_prior`` holds score, verdict, reason and how the configuration was drawn; at most
     two attributes are written for a trial, the base sampler's own not counted, and nothing is kept outside the storage.
@@ -88,9 +93,11 @@ class NTKPriorSampler(BaseSampler):
         search_space: Names and distributions that trials will use, for screening from the first trial on, and in
             spaces whose ranges change from trial to trial. Then draws are judged by the parameters named here.
         threshold: Draws that score lower are refused.
-        epsilon: Share of trials that bypass the prior.
+        epsilon: Share of trials that bypass the prior; 0 for none.
         max_draws: Draws judged for one trial at most. Of the base sampler's, at most half as many; 3 of a
             ``GPSampler``, whose draws are expensive.
+        candidates: Draws let through of which the best-scored one is launched. 1 launches the first of them: the base
+            sampler's distribution without what the prior refuses.
         seed: Makes the coins, the uniform draws and the random numbers of Optuna's own base samplers functions of
             ``(seed, trial.number)``: restarts and other processes continue the same study instead of repeating its
             start. None: the coins get a random seed here and now, which a pickle carries along, and the base sampler
@@ -110,6 +117,7 @@ class NTKPriorSampler(BaseSampler):
         threshold: float = DEFAULT_THRESHOLD,
         epsilon: float = DEFAULT_EPSILON,
         max_draws: int = DEFAULT_MAX_DRAWS,
+        candidates: int = DEFAULT_CANDIDATES,
         seed: int | None = None,
     ) -> None:
         if not callable(prior):
@@ -121,7 +129,7 @@ class NTKPriorSampler(BaseSampler):
         self._declared = None if search_space is None else require_space(search_space)
         self._seeded = seed is not None
         coins = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-        self.screen = Screen(threshold, epsilon, max_draws, coins)
+        self.screen = Screen(threshold, epsilon, max_draws, coins, candidates)
         self._gate_only = repeats_itself(self._base_sampler)
         self._histories = Histories()
 
@@ -148,7 +156,7 @@ class NTKPriorSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Draw until the prior does not refuse, and note what it said."""
+        """The draw that the prior lets through and scores best; note what it said."""
         if self._gate_only:
             return self._base_sampler.sample_relative(study, trial, search_space)
         if self._seeded:
@@ -158,12 +166,14 @@ class NTKPriorSampler(BaseSampler):
         proposals = _Proposals(self, study, trial, search_space, history, fixed)
         # Where nothing is left to draw, drawing again changes nothing.
         decided = all(name in fixed for name in search_space)
+        trust = history.trust(self.screen.threshold)
         choice = self.screen.choose(
             self._prior,
             trial.number,
             proposals.of_base(),
             proposals.uniform(),
-            bypass=decided or self.screen.bypasses(trial.number, history.trust(self.screen.threshold)),
+            bypass=decided or self.screen.bypasses(trial.number, trust),
+            competing=self.screen.competing(trial.number, trust),
             withdrawn=history.withdrawn(self.screen.threshold),
         )
         params, writes, own = choice.origin

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ntk_prior.screening import EVIDENCE_WINDOW, Evidence, Record, trust_in_view_of
+from ntk_prior.evidence import EVIDENCE_WINDOW, Evidence, Trust, trust_in_view_of
+from ntk_prior.screening import Record
 
 REFUSALS_KEPT = 5_000
 """Refused proposals kept, the latest ones; every stored state holds them."""
@@ -69,8 +70,8 @@ class Ledger:
     evidence: list[Evidence] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
 
-    def trust(self, threshold: float) -> float:
-        """How far the prior is still believed, see ``ntk_prior.screening.trust``."""
+    def trust(self, threshold: float) -> Trust:
+        """How far the prior is still believed, see ``ntk_prior.evidence.trust_in_view_of``."""
         return trust_in_view_of(self.evidence, threshold)
 
     def inner_id(self, trial_id: str) -> str | None:

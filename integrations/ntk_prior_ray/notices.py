@@ -6,7 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from ntk_prior.screening import Judgement, Silence, score_of, withdrawal_notices
+from ntk_prior.evidence import withdrawal_notices
+from ntk_prior.screening import Judgement, Silence, score_of
 
 PATIENCE = 16
 """Configurations about all of which the prior must be silent before that is worth a warning."""

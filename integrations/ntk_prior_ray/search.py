@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 
 from ntk_prior import DEFAULT_THRESHOLD
 from ntk_prior.architecture import require_choice
+from ntk_prior.evidence import Trust, withdrawn_verdicts
 from ntk_prior.screening import (
     DEFAULT_EPSILON,
     DEFAULT_MAX_DRAWS,
@@ -26,7 +27,6 @@ from ntk_prior.screening import (
     Screen,
     judge,
     score_of,
-    withdrawn_verdicts,
 )
 from ntk_prior_ray.checkpoint import read, write
 from ntk_prior_ray.composition import Composition
@@ -55,18 +55,19 @@ class _Proposal(NamedTuple):
 class NTKPriorSearch(Searcher):
     """Wraps a search algorithm so that configurations the prior refuses are proposed again before they are launched.
 
-    Where the prior refuses a proposal it is handed back to the wrapped search algorithm, which proposes another one;
-    after half of ``max_draws`` the draws are uniform over the space, by Ray Tune's own samplers; if all are refused,
-    ``on_exhausted`` says what happens. Configurations that the prior is silent about (``outside_theory``, parameters
-    missing) are never refused, nor are ``points_to_evaluate``. Limiters and repeaters go around it:
-    ``ConcurrencyLimiter(NTKPriorSearch(...), 4)``, ``Repeater(NTKPriorSearch(...), 3)``.
+    The search algorithm proposes until the prior has let ``candidates`` of its proposals through, and the best-scored
+    of them is launched; after a hundred trials fewer and fewer compete. All others are handed back to the search
+    algorithm. Where the prior refuses all of half of ``max_draws``, the draws are uniform over the space, by Ray Tune's
+    own samplers; if those are refused too, ``on_exhausted`` says what happens. Configurations that the prior is silent
+    about (``outside_theory``, parameters missing) are never refused, nor are ``points_to_evaluate``. Limiters and
+    repeaters go around it: ``ConcurrencyLimiter(NTKPriorSearch(...), 4)``, ``Repeater(NTKPriorSearch(...), 3)``.
 
     What a wrong prior can cost is bounded exactly as for ``ntk_prior_optuna.NTKPriorSampler``: a share ``epsilon`` of
-    the trials is the wrapped search algorithm's own first proposal whatever the prior says, and the others are screened
-    with probability ``trust``, ten times the one-sided p-value (Mann-Whitney, see ``ntk_prior.screening.trust``) with
-    which the last 400 finished trials speak against the prior. A single verdict that they contradict (p < 0.05) is
-    withdrawn: it refuses nothing until later trials restore it, and the log says so. Trials that fail, or whose metric
-    is not finite, rank last.
+    the trials, and every third of the first twelve, is the wrapped search algorithm's own first proposal whatever the
+    prior says, and the others are screened, and compete, with probability ``trust``, ten times the one-sided p-value
+    (see ``ntk_prior.evidence``) with which the last 400 finished trials speak against the prior. A single verdict that
+    they contradict (p < 0.05) is withdrawn: it refuses nothing until later trials restore it, and the log says so.
+    Trials that fail, or whose metric is not finite, rank last.
 
     Refused proposals leave no open trial in the wrapped search algorithm. The first 200 of them teach Optuna
     (pruned, with a graded constraint from Optuna 5 on) and HyperOpt (done, but failed) what is infeasible; later ones
@@ -85,8 +86,11 @@ class NTKPriorSearch(Searcher):
         metric: Name of the objective in the results, or several; None for the Tuner's or the search algorithm's.
         mode: ``"min"`` or ``"max"``, one for each metric.
         threshold: Proposals that score lower are refused.
-        epsilon: Share of trials that bypass the prior.
+        epsilon: Share of trials that bypass the prior; 0 for none.
         max_draws: Proposals judged for one trial at most; of the wrapped search algorithm's, half as many.
+        candidates: Proposals let through of which the best-scored one is launched; 1 launches the first of them. None
+            for 16 uniform draws, 4 of Optuna's or HyperOpt's, which keep each as a trial, and 1 of any other search
+            algorithm.
         seed: Seed of the coins and of the uniform draws; None for a random one.
         on_exhausted: When every draw for a trial was refused: ``"propose"`` the best-scored one, or, after a thousand
             more uniform draws that are refused too, ``"finish"`` the experiment or raise an ``"error"``.
@@ -107,18 +111,20 @@ class NTKPriorSearch(Searcher):
         threshold: float = DEFAULT_THRESHOLD,
         epsilon: float = DEFAULT_EPSILON,
         max_draws: int = DEFAULT_MAX_DRAWS,
+        candidates: int | None = None,
         seed: int | None = None,
         on_exhausted: OnExhausted = "propose",
     ) -> None:
         if not callable(prior):
             raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {prior!r}")
         coins = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-        self.screen = Screen(threshold, epsilon, max_draws, coins)
+        screen = Screen(threshold, epsilon, max_draws, coins)
         self._on_exhausted = require_choice("on_exhausted", on_exhausted, get_args(OnExhausted))
         self._prior = prior
         # Ray looks for the search algorithms inside by this very name.
-        self.searcher = UniformSearch(self.screen.seed) if searcher is None else require_searcher(searcher)
+        self.searcher = UniformSearch(coins) if searcher is None else require_searcher(searcher)
         self._inner = Inner(self.searcher)
+        self.screen = replace(screen, candidates=self._inner.candidates if candidates is None else candidates)
         super().__init__()
         self._agree(metric, mode)
         self._composition = Composition(space)
@@ -137,8 +143,8 @@ class NTKPriorSearch(Searcher):
         return self._mode or _first(one.mode for one in unwrapped(self.searcher))
 
     @property
-    def trust(self) -> float:
-        """How far the prior is still believed, see ``ntk_prior.screening.trust``."""
+    def trust(self) -> Trust:
+        """How far the prior is still believed, see ``ntk_prior.evidence.trust_in_view_of``."""
         return self._ledger.trust(self.screen.threshold)
 
     def set_search_properties(self, metric: Any, mode: Any, config: Config, **spec: Any) -> bool:
@@ -160,7 +166,7 @@ class NTKPriorSearch(Searcher):
         return taken
 
     def suggest(self, trial_id: str) -> Any:
-        """Propose until the prior does not refuse.
+        """The proposal that the prior lets through and scores best.
 
         Returns:
             The configuration; None to be asked again later; ``Searcher.FINISHED`` if there will be no other one.
@@ -338,12 +344,14 @@ class NTKPriorSearch(Searcher):
 
         withdrawn = withdrawn_verdicts(self._ledger.evidence, self.screen.threshold)
         self._notices.withdrawn(withdrawn)
+        trust, number = self.trust, self._ledger.number
         choice = self.screen.choose(
             self._prior,
-            self._ledger.number,
+            number,
             self._proposals(trial_id, first, open_ids),
             self._uniform(),
-            bypass=given or self.screen.bypasses(self._ledger.number, self.trust),
+            bypass=given or self.screen.bypasses(number, trust),
+            competing=self.screen.competing(number, trust),
             withdrawn=withdrawn,
             on_refused=hand_back,
         )

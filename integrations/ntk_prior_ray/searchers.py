@@ -15,6 +15,7 @@ import numpy as np
 from ray import cloudpickle
 from ray.tune.search import BasicVariantGenerator, Repeater, Searcher
 
+from ntk_prior.screening import DEFAULT_CANDIDATES
 from ntk_prior_ray.space import Config, Space, flattened
 
 CONSTRAINT = "ntk_prior"
@@ -98,16 +99,20 @@ class Protocol(NamedTuple):
         close: Ends a proposal without a result.
         counters: Attributes that count proposals, to be put back to what they were before a refused one.
         tell: Teaches a result of a configuration that was not proposed, by its flat names.
+        candidates: Proposals that may compete for one trial. Those of an Optuna or HyperOpt study stay in it as trials
+            that its sampler ignores; what spare proposals do to other search algorithms is not known.
     """
 
     close: Callable[[Returned], None] = _without_result
     counters: tuple[str, ...] = ()
     tell: Callable[..., None] = _add_evaluated_point
+    candidates: int = 1
 
 
 _PROTOCOLS = {
-    "OptunaSearch": Protocol(_to_optuna),
-    "HyperOptSearch": Protocol(_to_hyperopt),
+    "UniformSearch": Protocol(candidates=DEFAULT_CANDIDATES),
+    "OptunaSearch": Protocol(_to_optuna, candidates=4),
+    "HyperOptSearch": Protocol(_to_hyperopt, candidates=4),
     "AxSearch": Protocol(_to_ax),
     # It ends after proposing one point too often, and waits for all of its random points to finish.
     "BayesOptSearch": Protocol(counters=("_config_counter", "_total_random_search_trials"), tell=_register),
@@ -136,6 +141,11 @@ class Inner:
     def name(self) -> str:
         """The class that proposes."""
         return type(self._base).__name__
+
+    @property
+    def candidates(self) -> int:
+        """Proposals that may compete for one trial."""
+        return self._protocol.candidates
 
     def suggest(self, trial_id: str) -> Any:
         """Ask for a proposal: a dictionary, None or ``Searcher.FINISHED``."""

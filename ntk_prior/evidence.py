@@ -1,0 +1,177 @@
+"""What finished trials say about a prior: how far it is still believed, and which of its verdicts count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+EVIDENCE_WINDOW = 400
+"""Finished trials that count as evidence; the latest ones."""
+
+PATIENCE = 10.0
+"""Evidence weaker than a p-value of 1 / PATIENCE leaves trust whole: the first few trials of a study say little."""
+
+WITHDRAWN_BELOW = 0.5
+"""A verdict counts no more where the trust in it alone is below this: a p-value of 0.05."""
+
+
+class Evidence(NamedTuple):
+    """What one finished trial says about the prior.
+
+    Attributes:
+        score: The prior's score.
+        plain: Whether the trial bypassed the prior.
+        losses: One for each objective; lower is better, infinity for a trial that failed.
+        verdict: The prior's verdict.
+    """
+
+    score: float
+    plain: bool
+    losses: tuple[float, ...]
+    verdict: str = ""
+
+
+def withdrawn_verdicts(evidence: Sequence[Evidence], threshold: float) -> dict[str, str]:
+    """Verdicts that finished trials contradict, each with the reason.
+
+    The trials that would have been held back with one verdict, and that ran because they bypassed the prior, are ranked
+    against those that it would have let through, by the test of ``trust_in_refusals``. A verdict returns with later
+    evidence.
+
+    Args:
+        evidence, threshold: As for ``trust_in_view_of``.
+    """
+    passed = [one.losses for one in evidence if one.score >= threshold]
+    audited: dict[str, list[tuple[float, ...]]] = {}
+    for one in evidence:
+        if one.plain and one.score < threshold:
+            audited.setdefault(one.verdict, []).append(one.losses)
+    found = {}
+    for verdict, losses in audited.items():
+        believed = trust_in_refusals([True] * len(losses) + [False] * len(passed), [*losses, *passed])
+        if believed < WITHDRAWN_BELOW:
+            found[verdict] = (
+                f"after {len(evidence)} finished trials, the {len(losses)} audited ones that it would have held back "
+                f"did better than the {len(passed)} that it would have let through (p = {believed / PATIENCE:.2g})"
+            )
+    return found
+
+
+def withdrawal_notices(before: Set[str], now: Mapping[str, str]) -> list[str]:
+    """What to tell the user where the withdrawn verdicts have changed.
+
+    Args:
+        before: Those that the user knows of.
+        now: Those of today, with the reasons.
+    """
+    gone = [f"the verdict {verdict} is withdrawn: {now[verdict]}" for verdict in sorted(now.keys() - before)]
+    back = [f"the verdict {verdict} counts again, in view of later trials" for verdict in sorted(before - now.keys())]
+    return gone + back
+
+
+class Trust(NamedTuple):
+    """How far a prior is still believed: 1 for no evidence against it, towards 0 for more.
+
+    Attributes:
+        refusals: That what it refuses is worse than what it lets through.
+        ranking: That of two trials the one with the higher score does better.
+    """
+
+    refusals: float
+    ranking: float
+
+
+def trust_in_view_of(evidence: Sequence[Evidence], threshold: float) -> Trust:
+    """How far a prior is still believed, see ``trust_in_refusals`` and ``trust_in_ranking``.
+
+    Where the order of scores is wrong beyond doubt (p below 1 / PATIENCE^2), refusals lose trust as well: a tuner that
+    has learnt from what they let through seldom proposes what they hold back, so that audits alone would find out late.
+
+    Args:
+        evidence: The latest ``EVIDENCE_WINDOW`` finished trials at most.
+        threshold: That of the ``Screen``.
+    """
+    held_back = [one.plain and one.score < threshold for one in evidence]
+    refusals = trust_in_refusals(held_back, [one.losses for one in evidence])
+    withdrawn = withdrawn_verdicts(evidence, threshold)
+    counts = [one for one in evidence if one.verdict not in withdrawn]
+    ranking = trust_in_ranking([one.score for one in counts], [one.losses for one in counts])
+    return Trust(min(refusals, PATIENCE * ranking), ranking)
+
+
+def trust_in_refusals(held_back: ArrayLike, losses: ArrayLike) -> float:
+    """How far refusals are still believed.
+
+    The trials that the prior would have held back, and that ran because they bypassed it, are ranked against those that
+    it let through or chose. Trust is ``PATIENCE`` times the one-sided p-value of the Mann-Whitney test (normal
+    approximation with the corrections for continuity and ties) against "those held back do no better", and at most 1.
+
+    So for a prior that holds back no better trials than it lets through, trust is below t with probability at most
+    t / PATIENCE at any one time; and where all of ``a`` trials held back beat all of ``b`` others it is
+    PATIENCE Phi(-(a b - 1) / 2 / sqrt(a b (a + b + 1) / 12)): 0.82 for 1 of 10 trials, 0.14 for 2 of 20, 0.03 for 3
+    of 30.
+
+    Args:
+        held_back: Shape (n,); whether the prior would have held the trial back.
+        losses: Shape (n,) or (n, objectives); lower is better, infinity for a trial that failed. Several objectives
+            count by the mean of their ranks.
+    """
+    held = np.asarray(held_back, dtype=bool)
+    a = int(held.sum())
+    n = len(held)
+    b = n - a
+    if not a or not b:
+        return 1.0
+    ranks = _joint_ranks(losses)
+    lost = ranks[held].sum() - a * (a + 1) / 2
+    ties = np.unique(ranks, return_counts=True)[1].astype(np.float64)
+    variance = a * b / 12 * (n + 1 - np.sum(ties**3 - ties) / (n * (n - 1)))
+    if variance <= 0:
+        return 1.0
+    return _trust_at((lost - a * b / 2 + 0.5) / math.sqrt(variance))
+
+
+def trust_in_ranking(scores: ArrayLike, losses: ArrayLike) -> float:
+    """How far the order of scores is still believed.
+
+    Trust is ``PATIENCE`` times the one-sided p-value of Spearman's rank correlation (normal approximation) against
+    "higher scores do no worse", and at most 1. Every finished trial counts, screened or not, so an order that is wrong
+    shows after some ten of them: trust is 0.42 where 4 trials finish in exactly the opposite order, and 0.013 for 10.
+
+    Args:
+        scores: Shape (n,).
+        losses: As for ``trust_in_refusals``.
+    """
+    given = np.asarray(scores, dtype=np.float64)
+    if len(given) < 2:
+        return 1.0
+    score_ranks, loss_ranks = _ranks(given), _joint_ranks(losses)
+    if np.ptp(score_ranks) == 0 or np.ptp(loss_ranks) == 0:
+        return 1.0
+    correlation = float(np.corrcoef(score_ranks, loss_ranks)[0, 1])
+    return _trust_at(-correlation * math.sqrt(len(given) - 1))
+
+
+def _trust_at(z: float) -> float:
+    """Trust where the statistic lies ``z`` standard deviations on the prior's side of what chance gives."""
+    return min(1.0, PATIENCE / 2 * math.erfc(-z / math.sqrt(2.0)))
+
+
+def _joint_ranks(losses: ArrayLike) -> NDArray[np.float64]:
+    """Ranks of trials; several objectives count by the mean of their ranks."""
+    columns = np.asarray(losses, dtype=np.float64)
+    columns = columns.reshape(len(columns), -1)
+    if columns.shape[1] == 1:
+        return _ranks(columns[:, 0])
+    return _ranks(sum(_ranks(column) for column in columns.T))
+
+
+def _ranks(values: Any) -> NDArray[np.float64]:
+    """Ranks from 1, ties sharing their mean."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[inverse], dtype=np.float64)
