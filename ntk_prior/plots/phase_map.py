@@ -20,7 +20,7 @@ from ntk_prior.task import Task
 
 Array = NDArray[np.float64]
 
-LINE_POINTS = 41
+LINE_POINTS = 25
 """Values of each parameter at which the theory's lines are looked for."""
 
 EVEN = 0.5

@@ -71,7 +71,7 @@ def figure(title: str, *, rows: int = 1, columns: int = 1, height: int = HEIGHT,
     try:
         from plotly.subplots import make_subplots  # only figures need it
     except ModuleNotFoundError as error:
-        if error.name != "plotly":
+        if (error.name or "").partition(".")[0] != "plotly":
             raise
         raise ImportError("figures need Plotly, which is not installed: pip install 'ntk-prior[plot]'") from error
     made = make_subplots(rows=rows, cols=columns, **options)
