@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import pickletools
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits as _sklearn_digits
 
 from ntk_prior.architecture import require_integer
+from ntk_prior.files import expecting
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -21,6 +24,9 @@ CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR10_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 DATA_VARIABLE = "NTK_PRIOR_DATA"
 _RECORD = 1 + 3 * 32 * 32
+
+_LARGEST_BATCH = 100_000 * _RECORD
+"""Ten times the bytes of an official batch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,24 +168,44 @@ def _balanced(y: Labels, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def _binary_batch(path: Path) -> tuple[Array, Labels]:
+    size = _require_size(path)
     content = np.fromfile(path, dtype=np.uint8)
     if content.size == 0 or content.size % _RECORD:
-        raise ValueError(f"{path}: expected records of {_RECORD} bytes, received {content.size} bytes (truncated?)")
+        raise ValueError(f"{path}: expected records of {_RECORD} bytes, received {size} bytes (truncated?)")
     records = content.reshape(-1, _RECORD)
     return _images(path, records[:, 1:], records[:, 0])
 
 
 def _python_batch(path: Path) -> tuple[Array, Labels]:
-    try:
-        with path.open("rb") as file:
-            content = _ArraysOnly(file, encoding="bytes").load()
-        pixels, labels = np.asarray(content[b"data"], dtype=np.uint8), np.asarray(content[b"labels"])
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{path}: expected a batch of cifar-10-batches-py, but {error}") from error
-    return _images(path, pixels, labels)
+    _require_size(path)
+    with expecting("a batch of cifar-10-batches-py", path, f"unpack the archive again, or take {CIFAR10_URL}"):
+        content = path.read_bytes()
+        # Such an index, of which a true file has no use, would make the unpickler reserve memory for as many objects.
+        if any(isinstance(value, int) and abs(value) > len(content) for _, value, _ in pickletools.genops(content)):
+            raise ValueError("it holds a number that is larger than the file")
+        try:
+            batch = _Batch(io.BytesIO(content), encoding="bytes").load()
+        except pickle.UnpicklingError as error:
+            raise ValueError(str(error)) from error
+        pixels, labels = batch[b"data"].array(), batch[b"labels"]
+        if not isinstance(labels, list) or not all(type(label) is int and 0 <= label <= 9 for label in labels):
+            raise ValueError("labels: expected a list of integers from 0 to 9")
+    return _images(path, pixels, np.array(labels, dtype=np.int64))
 
 
-def _images(path: Path, pixels: Any, labels: Any) -> tuple[Array, Labels]:
+def _require_size(path: Path) -> int:
+    """Bytes of a batch.
+
+    Raises:
+        ValueError: If they are too many to be one.
+    """
+    size = path.stat().st_size
+    if size > _LARGEST_BATCH:
+        raise ValueError(f"{path}: expected a batch of at most {_LARGEST_BATCH} bytes, received {size}")
+    return size
+
+
+def _images(path: Path, pixels: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[Array, Labels]:
     if pixels.ndim != 2 or pixels.shape[1] != _RECORD - 1 or len(labels) != len(pixels):
         raise ValueError(f"{path}: expected rows of {_RECORD - 1} pixels with one label each, received {pixels.shape}")
     if labels.size and labels.max() > 9:
@@ -188,23 +214,53 @@ def _images(path: Path, pixels: Any, labels: Any) -> tuple[Array, Labels]:
     return np.ascontiguousarray(x), labels.astype(np.int64)
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """The official Python layout is a pickle; only what NumPy arrays need may be loaded from it."""
+class _Batch(pickle.Unpickler):
+    """The official Python layout is a pickle. Of all that a pickle may name, an array of bytes is understood.
 
-    _ALLOWED = frozenset(
-        {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),
-        }
-    )
-
-    def __init__(self, file: BinaryIO, encoding: str) -> None:
-        super().__init__(file, encoding=encoding)
+    Its names stand for what is here: nothing of what the file says reaches NumPy before it was looked at.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
+        """What stands for a name."""
+        known = {
+            ("numpy.core.multiarray", "_reconstruct"): lambda *_: _Pixels(),
+            ("numpy._core.multiarray", "_reconstruct"): lambda *_: _Pixels(),
+            ("numpy", "ndarray"): "ndarray",
+            ("numpy", "dtype"): _ElementType,
+            # How Python 3 writes bytes for protocol 2.
+            ("_codecs", "encode"): lambda text, *_: text.encode("latin1"),
+        }
+        if (module, name) not in known:
             raise pickle.UnpicklingError(f"{module}.{name} has no place in a CIFAR-10 batch")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        return known[module, name]
+
+
+class _ElementType:
+    """What a pickle says of an array's elements."""
+
+    def __init__(self, code: Any = None, *_: Any) -> None:
+        self.code = code
+
+    def __setstate__(self, _: Any) -> None:
+        """Byte order and fields, of which a byte has none."""
+
+
+class _Pixels:
+    """What a pickle says of an array."""
+
+    _state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self._state = state
+
+    def array(self) -> NDArray[np.uint8]:
+        """The array.
+
+        Raises:
+            TypeError: If there is no state of an array.
+            ValueError: If it is not of bytes, or not all are there.
+        """
+        _, shape, kind, by_columns, content = self._state
+        if getattr(kind, "code", None) not in ("u1", b"u1") or by_columns or not isinstance(content, bytes):
+            raise ValueError("data: expected an array of bytes, row by row")
+        return np.frombuffer(content, dtype=np.uint8).reshape(shape)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntk_prior.architecture import require_integer, require_real
+from ntk_prior.files import expecting, read_json
 from ntk_prior.pixels import PixelNodes, pixel_nodes
 from ntk_prior.sketch import GROUPS, POWERS, Sketch, carried, gauss_nodes, polynomial_fit, sketch, weights_on
 
@@ -21,6 +22,14 @@ Array = NDArray[np.float64]
 ViewName = Literal["fcn", "cnn", "cnn_pooled"]
 FORMAT = "ntk-prior task 1"
 NODES = 8
+
+_WEIGHTS = ("across", "same_class", "other_class", "within")
+
+_LARGEST_NUMBER = 1e12
+"""No number of a summary is larger."""
+
+_ROUNDED = 1e-6
+"""What sums and bounds of a summary may miss: files hold nine digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,10 +214,8 @@ class Task:
         Raises:
             ValueError: If the file is not such a summary.
         """
-        try:
-            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: expected a task summary ({FORMAT!r}), but {error}") from error
+        with expecting(f"a task summary ({FORMAT!r})", path, "write it again with Task.save"):
+            return cls.from_json(read_json(path))
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON-serialisable values."""
@@ -223,10 +230,14 @@ class Task:
         """
         if values["format"] != FORMAT:
             raise ValueError(f"format: expected {FORMAT!r}, received {values['format']!r}")
-        views = {name: _view_from_json(view) for name, view in values["views"].items()}
+        n_train = require_integer("n_train", values["n_train"], 2, 10**9)
+        names = get_args(ViewName)
+        if not isinstance(values["views"], Mapping) or not values["views"] or not values["views"].keys() <= set(names):
+            raise ValueError(f"views: expected a mapping with some of {', '.join(names)}")
+        views = {name: _view_from_json(view, n_train) for name, view in values["views"].items()}
         n_pixels = values["n_pixels"]
         return cls(
-            n_train=require_integer("n_train", values["n_train"], 2, 10**9),
+            n_train=n_train,
             n_test=require_integer("n_test", values["n_test"], 0, 10**9),
             n_classes=require_integer("n_classes", values["n_classes"], 2, 10**9),
             n_features=require_integer("n_features", values["n_features"], 1, 10**9),
@@ -248,11 +259,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _view_from_json(values: Mapping[str, Any]) -> View:
+def _view_from_json(values: Mapping[str, Any], n_train: int) -> View:
     def array(owner: Mapping[str, Any], name: str) -> Array:
         numbers = np.asarray(owner[name], dtype=np.float64)
-        if not np.all(np.isfinite(numbers)):
-            raise ValueError(f"{name}: expected finite numbers")
+        if not np.all(np.abs(numbers) <= _LARGEST_NUMBER):
+            raise ValueError(f"{name}: expected finite numbers of at most {_LARGEST_NUMBER:g}")
         return numbers
 
     arrays = {f.name: array(values, f.name) for f in fields(View) if f.name not in ("group", "sketch")}
@@ -260,7 +271,8 @@ def _view_from_json(values: Mapping[str, Any]) -> View:
     view = View(**arrays, group=require_integer("group", values["group"], 1, 64), sketch=summary)
     nodes, groups = view.cosines.shape, summary.counts.shape
     agree = (
-        all(getattr(view, name).shape == nodes for name in ("across", "same_class", "other_class", "within"))
+        len(nodes) == len(groups) == view.spreads.ndim == summary.uniform.ndim == 1
+        and all(getattr(view, name).shape == nodes for name in _WEIGHTS)
         and summary.eigenvalues.shape == (len(POWERS), *groups)
         and summary.leading.shape == (len(POWERS), *summary.uniform.shape * 2)
         and summary.diagonals.shape == (len(POWERS),)
@@ -270,7 +282,32 @@ def _view_from_json(values: Mapping[str, Any]) -> View:
     )
     if not agree:
         raise ValueError("views: expected arrays of matching shapes")
+    _require_meaning(view, n_train)
     return view
+
+
+def _require_meaning(view: View, n_train: int) -> None:
+    """Check that a view's numbers can be what they stand for.
+
+    Raises:
+        ValueError: If some cannot.
+    """
+    summary, share = view.sketch, float(view.within.sum())
+    sums = {name: float(getattr(view, name).sum()) for name in _WEIGHTS if name != "within"}
+    checks = {
+        "cosines: expected numbers in [-1, 1]": np.all(np.abs(view.cosines) <= 1.0 + _ROUNDED),
+        "weights: expected sums of 1": all(abs(total - 1.0) <= _ROUNDED for total in sums.values()),
+        "within: expected a sum in [0, 1]": -_ROUNDED <= share <= 1.0 + _ROUNDED,
+        "spreads: expected increasing numbers": np.all(np.diff(view.spreads) > 0.0) and view.spreads.size > 0,
+        "variances: expected no negative ones": np.all(view.variances >= 0.0),
+        "energy: expected shares that sum to 1": np.all(summary.energy >= 0.0)
+        and abs(float(summary.energy.sum()) - 1.0) <= _ROUNDED,
+        f"counts: expected positive numbers that sum to n_train, {n_train}": np.all(summary.counts > 0.0)
+        and abs(float(summary.counts.sum()) - n_train) <= _ROUNDED * n_train,
+    }
+    for words, fine in checks.items():
+        if not fine:
+            raise ValueError(words)
 
 
 def _checked(x: ArrayLike, y: ArrayLike) -> tuple[Array, NDArray[Any]]:

@@ -12,6 +12,9 @@ from ntk_prior.compiled import entry, on_all_cores
 
 Array = NDArray[np.float64]
 
+_LARGEST_VALUE = 1e6
+"""No leaf adds more to the log-odds."""
+
 
 class Trees(NamedTuple):
     """A sum of decision trees, their nodes one after the other.
@@ -61,8 +64,7 @@ def trees_from_json(values: Mapping[str, Any], n_features: int) -> Trees:
     Raises:
         KeyError, TypeError, ValueError: If the values are not those of trees over ``n_features`` features.
     """
-    whole = {name: np.array(values[name], dtype=np.int32) for name in ("roots", "feature", "left", "right")}
-    trees = Trees(threshold=np.array(values["threshold"], float), value=np.array(values["value"], float), **whole)
+    trees = Trees(**{name: _array(name, values[name]) for name in Trees._fields})
     n = len(trees.feature)
     here = np.arange(n)
     inner = trees.feature >= 0
@@ -72,8 +74,20 @@ def trees_from_json(values: Mapping[str, Any], n_features: int) -> Trees:
         and np.all(trees.feature < n_features)
         and np.all((trees.roots >= 0) & (trees.roots < n))
         and all(np.all((here < after) & (after < n) | ~inner) for after in (trees.left, trees.right))
-        and bool(np.all(np.isfinite(trees.threshold)) and np.all(np.isfinite(trees.value)))
+        and bool(np.all(np.isfinite(trees.threshold)) and np.all(np.abs(trees.value) <= _LARGEST_VALUE))
     )
     if not fine:
         raise ValueError("trees: expected finite numbers, and nodes that lead onwards")
     return trees
+
+
+def _array(name: str, values: Any) -> NDArray[Any]:
+    """One field of ``Trees``."""
+    numbers = np.array(values, dtype=np.float64)
+    if numbers.ndim != 1:
+        raise ValueError(f"{name}: expected a list of numbers")
+    if name in ("threshold", "value"):
+        return numbers
+    if not np.all((np.abs(numbers) <= np.iinfo(np.int32).max) & (numbers == np.round(numbers))):
+        raise ValueError(f"{name}: expected a list of whole numbers")
+    return numbers.astype(np.int32)
