@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ class Axis:
 
     Attributes:
         name: That of the field of ``Architecture`` or ``Budget``.
-        symbol: In formulas, in Plotly's HTML.
+        symbol: In formulas, in Plotly's HTML; empty where the theory has none.
         words: What it is, with its unit where it has one.
         low, high: The range that is shown.
         log: Whether equal ratios take equal lengths.
@@ -42,7 +43,12 @@ class Axis:
     @property
     def title(self) -> str:
         """What stands at the axis."""
-        return f"{self.words}, {self.symbol}"
+        return f"{self.words}, {self.symbol}" if self.symbol else self.words
+
+    @property
+    def short(self) -> str:
+        """What stands before its values."""
+        return self.symbol or self.words
 
     def values(self, points: int = POINTS) -> Array:
         """Values from end to end, increasing, shape (at most points,)."""
@@ -86,6 +92,18 @@ AXES: Mapping[str, Axis] = {
     )
 }
 """Every numeric field of ``Architecture`` and ``Budget``, by name."""
+
+
+def axis_of(name: str, values: Iterable[Any], *, log: bool = False) -> Axis:
+    """The axis of any parameter of a search space, whether the theory knows it or not.
+
+    Args:
+        name: The parameter.
+        values: What is to be shown of it.
+        log: Whether equal ratios take equal lengths, for one that the theory does not know.
+    """
+    own = Axis(name, "", html.escape(name, quote=False), 0.001 if log else 0.0, 1.0, log)
+    return AXES.get(name, own).over(values)
 
 
 def is_number(value: Any) -> bool:

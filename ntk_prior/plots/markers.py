@@ -37,11 +37,16 @@ class Kind(NamedTuple):
     trials: Sequence[PlottedTrial]
 
 
-def kinds(trials: Sequence[PlottedTrial], outcome_name: str) -> list[Kind]:
-    """Trials by how they are drawn, the uppermost last; kinds without a trial are left out."""
+def kinds(trials: Sequence[PlottedTrial], outcome_name: str | None) -> list[Kind]:
+    """Trials by how they are drawn, the uppermost last; kinds without a trial are left out.
+
+    Args:
+        trials: The trials.
+        outcome_name: What gives launched trials their colour where it is known; None for their verdicts.
+    """
     launched = [trial for trial in trials if trial.launched]
-    plain = [trial for trial in launched if trial.outcome is None]
-    measured = [trial for trial in launched if trial.outcome is not None]
+    measured = [trial for trial in launched if trial.outcome is not None and outcome_name is not None]
+    plain = [trial for trial in launched if trial.outcome is None or outcome_name is None]
     hollow = {"symbol": "circle-open", "size": 8, "color": theme.BLACK, "line": {"width": 1.3}}
     filled = {"size": 9, "line": _OUTLINE}
     outcomes = {"color": [trial.outcome for trial in measured], "coloraxis": "coloraxis"}
@@ -61,9 +66,9 @@ def kinds(trials: Sequence[PlottedTrial], outcome_name: str) -> list[Kind]:
 
 
 def add_trials(
-    figure: go.Figure, place: dict[str, int], x: Axis, y: Axis, trials: Sequence[PlottedTrial], outcome_name: str
+    figure: go.Figure, place: dict[str, int], x: Axis, y: Axis, trials: Sequence[PlottedTrial], outcome_name: str | None
 ) -> None:
-    """Lay trials over a panel."""
+    """Lay trials over a panel, see ``kinds``."""
     for kind in kinds([trial for trial in trials if has_place(trial, x, y)], outcome_name):
         ring = kind.marker is _RING
         figure.add_scatter(
@@ -74,7 +79,7 @@ def add_trials(
             marker=kind.marker,
             legendgroup=kind.name,
             showlegend=False,
-            text=None if ring else [described(trial, x, y, outcome_name) for trial in kind.trials],
+            text=None if ring else [described(trial, x, y, outcome_name or "outcome") for trial in kind.trials],
             hoverinfo="skip" if ring else "text",
             **place,
         )
@@ -88,7 +93,7 @@ def has_place(trial: PlottedTrial, x: Axis, y: Axis) -> bool:
 def described(trial: PlottedTrial, x: Axis, y: Axis, outcome_name: str) -> str:
     """What is said of a trial when the mouse is over it."""
     lines = [f"<b>{theme.plain(trial.name)}</b>"] if trial.name else []
-    lines.append(", ".join(f"{axis.symbol} = {float(trial.config[axis.name]):.4g}" for axis in (x, y)))
+    lines.append(", ".join(f"{axis.short} = {float(trial.config[axis.name]):.4g}" for axis in (x, y)))
     score = "" if trial.score is None else f", score {trial.score:.2f}"
     lines.append(f"{theme.plain(trial.verdict or 'not judged')}{score}")
     if not trial.launched:
@@ -98,3 +103,44 @@ def described(trial: PlottedTrial, x: Axis, y: Axis, outcome_name: str) -> str:
     if trial.outcome is not None and np.isfinite(trial.outcome):
         lines.append(f"{theme.plain(outcome_name)} {trial.outcome:.4g}")
     return "<br>".join(lines)
+
+
+def add_legend(figure: go.Figure, trials: Sequence[PlottedTrial], outcome_name: str | None) -> None:
+    """Entries for the kinds of trials, each once however many panels there are."""
+    for kind in kinds(trials, outcome_name):
+        add_entry(figure, kind.name, kind.name, mode="markers", marker=kind.sample)
+
+
+def add_entry(figure: go.Figure, name: str, group: str, **look: Any) -> None:
+    """An entry of the legend, which shows and hides a group of traces."""
+    figure.add_scatter(x=[None], y=[None], name=name, legendgroup=group, hoverinfo="skip", row=1, col=1, **look)
+
+
+def spacing(axis: Axis) -> dict[str, Any]:
+    """How Plotly is to space an axis."""
+    if axis.log:
+        return theme.log_axis(axis.low, axis.high)
+    margin = 0.5 if axis.whole else 0.0
+    return {"range": [axis.low - margin, axis.high + margin]}
+
+
+def trials_figure(trials: Sequence[PlottedTrial], x: Axis, y: Axis) -> go.Figure:
+    """Trials over two parameters in the colours of their verdicts, without a map below: for a prior not at hand.
+
+    Args:
+        trials: The trials.
+        x, y: Two of their parameters.
+    """
+    hidden = sum(not has_place(trial, x, y) for trial in trials)
+    words = f"; {hidden} of {len(trials)} trials lack one of these parameters" if hidden else ""
+    figure = theme.figure(f"What the prior said of each trial<br><sup>colours are verdicts{words}</sup>")
+    add_trials(figure, {"row": 1, "col": 1}, x, y, trials, None)
+    said = {trial.verdict for trial in trials if trial.launched}
+    for verdict in theme.COLORS:
+        if verdict in said:
+            marker = {"size": 9, "color": theme.COLORS[verdict], "line": _OUTLINE}
+            add_entry(figure, theme.WORDS[verdict], verdict, mode="markers", marker=marker)
+    add_legend(figure, trials, None)
+    figure.update_xaxes(title_text=x.title, **spacing(x))
+    figure.update_yaxes(title_text=y.title, **spacing(y))
+    return figure

@@ -13,7 +13,7 @@ from ntk_prior.calibration import Calibration
 from ntk_prior.feasibility import DEFAULT_THRESHOLD, Verdict
 from ntk_prior.plots import theme
 from ntk_prior.plots.axes import AXES, Axis, axis, is_number
-from ntk_prior.plots.markers import SCALE, add_trials, has_place, kinds
+from ntk_prior.plots.markers import SCALE, add_entry, add_legend, add_trials, has_place, spacing
 from ntk_prior.plots.phase_map import DepthConstants, PhaseMap, TheoryLines, depth_constants, phase_map, theory_lines
 from ntk_prior.plots.trials import FACETS, PlottedTrial, slice_through
 from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS
@@ -115,20 +115,13 @@ def plot_phase_diagram(
     bar = {"title": {"text": theme.plain(outcome_name), "side": "right"}, "thickness": 12}
     figure.update_layout(coloraxis={"colorscale": SCALE, "colorbar": bar})
     for one, update in ((across, figure.update_xaxes), (up, figure.update_yaxes)):
-        update(showgrid=False, **_spacing(one))
+        update(showgrid=False, **spacing(one))
     for column in range(1, columns + 1):
         # Titles side by side would run into one another.
         if columns < 3 or column == (columns + 1) // 2:
             figure.update_xaxes(title_text=across.title, row=rows, col=column)
     figure.update_yaxes(title_text=up.title, col=1)
     return figure
-
-
-def _spacing(one: Axis) -> dict[str, Any]:
-    if one.log:
-        return theme.log_axis(one.low, one.high)
-    margin = 0.5 if one.whole else 0.0
-    return {"range": [one.low - margin, one.high + margin]}
 
 
 def _checked(
@@ -259,21 +252,16 @@ def _add_legend(
     outcome_name: str,
 ) -> None:
     """Entries of their own, since the map itself has one look for each verdict and each panel repeats the lines."""
-
-    def entry(name: str, group: str, **look: Any) -> None:
-        figure.add_scatter(x=[None], y=[None], name=name, legendgroup=group, hoverinfo="skip", row=1, col=1, **look)
-
     present = {int(code) for found in maps for code in np.unique(found.table.verdict_code)}
     for code, verdict in enumerate(Verdict):
         if code in present:
             marker = {"symbol": "square", "size": 12, "color": theme.COLORS[verdict]}
-            entry(theme.WORDS[verdict], verdict, mode="markers", marker=marker)
+            add_entry(figure, theme.WORDS[verdict], verdict, mode="markers", marker=marker)
     drawn = {trace.legendgroup for trace in figure.data if trace.type == "contour"}
     for dash, words in zip(_DASHES, _line_names(constants), strict=True):
         if dash in drawn:
-            entry(words, dash, mode="lines", line={"color": theme.BLACK, "width": 2, "dash": dash})
-    for kind in kinds(trials, outcome_name):
-        entry(kind.name, kind.name, mode="markers", marker=kind.sample)
+            add_entry(figure, words, dash, mode="lines", line={"color": theme.BLACK, "width": 2, "dash": dash})
+    add_legend(figure, trials, outcome_name)
 
 
 def _line_names(constants: Sequence[DepthConstants]) -> tuple[str, ...]:

@@ -14,6 +14,9 @@ from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS
 FACETS = ("activation", "pooling")
 """Parameters that may take several values, each with a panel of its own."""
 
+MOST_PANELS = 4
+"""Panels side by side at most, where the caller does not choose them."""
+
 
 class PlottedTrial(NamedTuple):
     """A configuration that a tuner launched, or that the prior refused.
@@ -22,10 +25,12 @@ class PlottedTrial(NamedTuple):
         config: Its parameters, by the field names of ``Architecture`` and ``Budget``.
         verdict: What the prior said, one of ``Verdict``; None if it was not asked.
         score: The prior's score; None where it was silent.
-        drawn: How the configuration came about; None if nobody knows.
+        drawn: How the configuration came about; None if nobody knows, and for a refused draw that was made again.
         launched: False for one that the prior refused.
         outcome: What it reached, such as a test accuracy; None if unknown.
         name: What it is called when the mouse is over it, such as ``"trial 17"``.
+        failed: Whether it ended without an outcome that counts: with an error, or pruned.
+        seconds: How long it ran; None if unknown.
     """
 
     config: Mapping[str, Any]
@@ -35,11 +40,17 @@ class PlottedTrial(NamedTuple):
     launched: bool = True
     outcome: float | None = None
     name: str = ""
+    failed: bool = False
+    seconds: float | None = None
 
     @property
     def audited(self) -> bool:
         """Whether it was launched whatever the prior says, so that it can speak against the prior."""
         return self.launched and self.drawn is Drawn.PLAIN
+
+    def held_back(self, threshold: float) -> bool:
+        """Whether it would have been refused, had it not been audited."""
+        return self.audited and self.score is not None and self.score < threshold
 
 
 def slice_through(trials: Sequence[PlottedTrial], x: str, y: str) -> dict[str, Any]:
@@ -50,19 +61,21 @@ def slice_through(trials: Sequence[PlottedTrial], x: str, y: str) -> dict[str, A
         x, y: The parameters of the map.
 
     Returns:
-        The median of each number, the most frequent one of any other value, and all values of ``FACETS`` as a list
-        where there are several.
+        The median of each number, the most frequent one of any other value, and as a list the most frequent ones of
+        ``FACETS`` where there are several.
     """
     found: dict[str, Any] = {}
     for name in (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS):
         values = [trial.config[name] for trial in trials if trial.config.get(name) is not None]
         if not values or name in (x, y):
             continue
-        distinct = list(dict.fromkeys(values))
         if name in FACETS:
-            found[name] = sorted(distinct, key=str) if len(distinct) > 1 else distinct[0]
+            several = sorted((value for value, _ in Counter(values).most_common(MOST_PANELS)), key=str)
+            found[name] = several if len(several) > 1 else several[0]
         elif name in AXES and all(map(is_number, values)):
             found[name] = median_low(values)
         else:
             found[name] = Counter(values).most_common(1)[0][0]
+    if found.get("kind", "fcn") == "fcn":
+        found.pop("pooling", None)
     return found

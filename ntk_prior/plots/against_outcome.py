@@ -1,0 +1,189 @@
+"""Scores against what became of the trials: the numbers, and their picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntk_prior.feasibility import DEFAULT_THRESHOLD
+from ntk_prior.outcomes import GENERALIZES, Reliability, reliability
+from ntk_prior.plots import theme
+from ntk_prior.plots.intervals import Interval, share
+from ntk_prior.plots.trials import PlottedTrial
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Array = NDArray[np.float64]
+
+BINS = 5
+"""Equal parts of [0, 1] in which scores are compared with frequencies."""
+
+
+class ScoredOutcomes(NamedTuple):
+    """Finished trials of which the prior had a score.
+
+    Attributes:
+        trials: The trials, n of them.
+        score: Shape (n,).
+        outcome: Shape (n,); NaN for a trial that failed.
+        good: Whether each is at ``good_from`` or beyond, shape (n,).
+        audited: Whether each bypassed the prior, shape (n,).
+        maximize: Whether larger outcomes are better.
+        good_from: The outcome from which a trial counts as good; NaN without any.
+        reliability: How well the score has foretold ``good``.
+        intervals: The share of good trials in each bin of ``reliability.curve``.
+    """
+
+    trials: tuple[PlottedTrial, ...]
+    score: Array
+    outcome: Array
+    good: NDArray[np.bool_]
+    audited: NDArray[np.bool_]
+    maximize: bool
+    good_from: float
+    reliability: Reliability
+    intervals: tuple[Interval, ...]
+
+
+def scored_outcomes(
+    trials: Sequence[PlottedTrial], *, maximize: bool = True, good_from: float | None = None
+) -> ScoredOutcomes:
+    """What finished trials say of the scores that they were launched with.
+
+    Args:
+        trials: Any trials; refused, unscored and running ones are left out.
+        maximize: Whether larger outcomes are better.
+        good_from: The outcome from which a trial counts as good; None for ``halfway``.
+    """
+    chosen = tuple(t for t in trials if t.launched and t.score is not None and (t.failed or t.outcome is not None))
+    score = np.array([trial.score for trial in chosen], dtype=np.float64)
+    outcome = np.array([np.nan if t.failed or t.outcome is None else t.outcome for t in chosen], dtype=np.float64)
+    limit = halfway(outcome, maximize) if good_from is None else good_from
+    good = (outcome >= limit) if maximize else (outcome <= limit)
+    found = reliability(score, good, BINS)
+    intervals = tuple(share(round(frequency * n), int(n)) for _, frequency, n in found.curve)
+    audited = np.array([trial.audited for trial in chosen], dtype=bool)
+    return ScoredOutcomes(chosen, score, outcome, good, audited, maximize, limit, found, intervals)
+
+
+def halfway(outcomes: Array, maximize: bool = True) -> float:
+    """The outcome half of the way from the worst to the best; NaN for none.
+
+    That is what ``outcomes.GENERALIZES`` asks of accuracies, where the worst trials are at chance. Outliers among the
+    worst, such as losses that left every bound, are passed over as the whiskers of a box plot do.
+
+    Args:
+        outcomes: Shape (n,); NaN is passed over.
+        maximize: Whether larger ones are better.
+    """
+    losses = np.sort((-1.0 if maximize else 1.0) * outcomes[np.isfinite(outcomes)])
+    if not losses.size:
+        return np.nan
+    lower, upper = np.quantile(losses, [0.25, 0.75])
+    worst = losses[losses <= upper + 1.5 * (upper - lower)][-1]
+    limit = worst + GENERALIZES * (losses[0] - worst)
+    return float(-limit if maximize else limit)
+
+
+def scored_outcomes_figure(found: ScoredOutcomes, outcome_name: str, threshold: float = DEFAULT_THRESHOLD) -> go.Figure:
+    """Score against outcome, audited trials ringed, above the share of good trials over the score.
+
+    Args:
+        found: At least one trial.
+        outcome_name: What the outcomes are.
+        threshold: Lower scores are refused, but for audits.
+    """
+    name = theme.plain(outcome_name)
+    figure = theme.figure(_title(found), rows=2, height=700, shared_xaxes=True, vertical_spacing=0.08)
+    place = {"row": 1, "col": 1}
+    finished = np.isfinite(found.outcome)
+    floor = _floor(found)
+    for words, rows, symbol in (
+        ("finished trial", finished, "circle"),
+        ("failed or pruned", ~finished, "x"),
+    ):
+        if rows.any():
+            figure.add_scatter(
+                x=found.score[rows],
+                y=np.where(finished, found.outcome, floor)[rows],
+                mode="markers",
+                name=words,
+                marker={"symbol": symbol, "size": 8, "color": theme.BLUE, "line": {"width": 1, "color": "white"}},
+                text=[_hover(trial, name) for trial, row in zip(found.trials, rows, strict=True) if row],
+                hoverinfo="text",
+                **place,
+            )
+    if found.audited.any():
+        figure.add_scatter(
+            x=found.score[found.audited],
+            y=np.where(finished, found.outcome, floor)[found.audited],
+            mode="markers",
+            name="audited: launched whatever the prior says",
+            marker={"symbol": "circle-open", "size": 14, "color": theme.VERMILION, "line": {"width": 2}},
+            hoverinfo="skip",
+            **place,
+        )
+    _add_line(figure, place, "good from here on", [0, 1], [found.good_from] * 2, {"dash": "dash"})
+    figure.add_vline(threshold, line={"color": theme.BLACK, "width": 1.5, "dash": "dot"}, row="all", col=1)
+    _add_line(figure, place, f"refused below {threshold:g}, but for audits", [None], [None], {"dash": "dot"})
+    _add_reliability(figure, found, {"row": 2, "col": 1})
+    figure.update_xaxes(range=[-0.03, 1.03])
+    figure.update_xaxes(title_text="score: probability that it trains and generalizes, the smaller of the two", row=2)
+    figure.update_yaxes(title_text=name, row=1)
+    figure.update_yaxes(title_text="share of good trials", range=[-0.05, 1.05], row=2)
+    return figure
+
+
+def _title(found: ScoredOutcomes) -> str:
+    rate = found.reliability.auroc
+    order = "" if np.isnan(rate) else f", a good trial outscores another one in {rate:.0%} of pairs (AUROC)"
+    return (
+        f"Score against outcome<br><sup>{found.reliability.n} finished trials, {int(found.good.sum())} of them good"
+        f"{order}</sup>"
+    )
+
+
+def _floor(found: ScoredOutcomes) -> float:
+    """Where trials without an outcome are drawn: at the worst one."""
+    known = found.outcome[np.isfinite(found.outcome)]
+    if not known.size:
+        return 0.0
+    return float(known.min() if found.maximize else known.max())
+
+
+def _hover(trial: PlottedTrial, outcome_name: str) -> str:
+    reached = "failed or pruned" if trial.failed else f"{outcome_name} {trial.outcome:.4g}"
+    return (
+        f"<b>{theme.plain(trial.name)}</b><br>score {trial.score:.2f}, {theme.plain(trial.verdict or '')}<br>{reached}"
+    )
+
+
+def _add_line(
+    figure: go.Figure, place: dict[str, int], name: str, x: list[Any], y: list[Any], look: dict[str, Any]
+) -> None:
+    line = {"color": theme.BLACK, "width": 1.5, **look}
+    figure.add_scatter(x=x, y=y, mode="lines", name=name, line=line, hoverinfo="skip", **place)
+
+
+def _add_reliability(figure: go.Figure, found: ScoredOutcomes, place: dict[str, int]) -> None:
+    mean, frequency, n = found.reliability.curve.T
+    figure.add_scatter(
+        x=mean,
+        y=frequency,
+        mode="markers+lines",
+        name="share of good trials, 95 % interval",
+        line={"color": theme.GREEN, "width": 2},
+        marker={"size": 9, "color": theme.GREEN},
+        error_y={
+            "array": [one.high - one.value for one in found.intervals],
+            "arrayminus": [one.value - one.low for one in found.intervals],
+        },
+        customdata=n,
+        hovertemplate="mean score %{x:.2f}: %{y:.0%} of %{customdata} trials are good<extra></extra>",
+        **place,
+    )
+    _add_line(figure, place, "where scores are probabilities", [0, 1], [0, 1], {"color": theme.GRAY})
