@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import joblib
 import numpy as np
 import platformdirs
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ntk_prior.architecture import Architecture, require_integer
 from ntk_prior.budget import Budget
@@ -15,6 +14,7 @@ from ntk_prior.exact.compat import neural_tangents
 from ntk_prior.exact.kernel import MEMORY_LIMIT, cost, normalised
 from ntk_prior.exact.network import why_not
 from ntk_prior.exact.spectrum import spectrum
+from ntk_prior.exact.store import Store
 from ntk_prior.feasibility import Feasibility, feasibility_from_spectrum
 from ntk_prior.measured import MeasuredSpectrum
 from ntk_prior.task import Task
@@ -65,7 +65,7 @@ class Refinement:
         self.memory_limit = memory_limit
         self.seconds_limit = seconds_limit
         folder = platformdirs.user_cache_path("ntk-prior") / "exact" if cache_dir is None else Path(cache_dir)
-        self._kept = joblib.Memory(folder, verbose=0).cache(_spectrum, ignore=["memory_limit", "seconds_limit"])
+        self._store = Store(folder)
 
     def __call__(self, architecture: Architecture, task: Task, budget: Budget) -> Feasibility | None:
         """The verdict by the exact spectrum, or None where the predictor's shall stand."""
@@ -76,17 +76,13 @@ class Refinement:
         needs = cost(architecture, self.x.shape)
         if needs.bytes > self.memory_limit or needs.seconds > self.seconds_limit:
             return None
+
+        def compute() -> MeasuredSpectrum:
+            return spectrum(
+                architecture, self.x, self.y, memory_limit=self.memory_limit, seconds_limit=self.seconds_limit
+            )
+
         # A callable has no lasting name to keep its spectrum by.
-        kept = _spectrum if callable(architecture.activation) else self._kept
-        found = kept(architecture, self.x, self.y, self.memory_limit, self.seconds_limit)
+        unnamed = callable(architecture.activation)
+        found = compute() if unnamed else self._store.kept(architecture, self.x, self.y, compute)
         return feasibility_from_spectrum(found, task, budget, architecture=architecture)
-
-
-def _spectrum(
-    architecture: Architecture,
-    x: NDArray[np.float64],
-    y: NDArray[np.generic],
-    memory_limit: int,
-    seconds_limit: float,
-) -> MeasuredSpectrum:
-    return spectrum(architecture, x, y, memory_limit=memory_limit, seconds_limit=seconds_limit)
