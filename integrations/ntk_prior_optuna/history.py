@@ -85,7 +85,7 @@ class History:
             self._seen.discard(self._first_open)
             self._first_open += 1
         self._read_spaces(fresh)
-        new = [evidence for trial in fresh if (evidence := _evidence(trial, directions)) is not None]
+        new = [evidence for trial in fresh if (evidence := evidence_of(trial, directions)) is not None]
         self._evidence = (*self._evidence, *new)[-EVIDENCE_WINDOW:]
 
     def _read_spaces(self, fresh: Sequence[FrozenTrial]) -> None:
@@ -108,14 +108,15 @@ class History:
         self.space = {name: dist for name, dist in distributions.items() if dist is not None}
 
 
-def _evidence(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> Evidence | None:
+def evidence_of(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> Evidence | None:
+    """What a finished trial says about the prior; None where nothing."""
     record = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
-    if record is None or _was_refused(trial, record):
+    if record is None or was_refused(trial, record):
         return None
     return record.as_evidence(_losses(trial, directions))
 
 
-def _was_refused(trial: FrozenTrial, record: Record) -> bool:
+def was_refused(trial: FrozenTrial, record: Record) -> bool:
     """Whether the gate stopped the trial; where a constraint was asked for, that alone says so."""
     if trial.state != TrialState.PRUNED:
         return False

@@ -37,6 +37,7 @@ WORDS: Mapping[str, str] = {
 """Each verdict in words."""
 
 FONT_SIZE = 13
+LINE = 18
 HEIGHT = 480
 _FINE, _LABELS = 2.5, 5
 """Decades up to which 2 and 5 are labelled, and labels that a long axis is left with."""
@@ -75,7 +76,7 @@ def figure(title: str, *, rows: int = 1, columns: int = 1, height: int = HEIGHT,
             raise
         raise ImportError("figures need Plotly, which is not installed: pip install 'ntk-prior[plot]'") from error
     made = make_subplots(rows=rows, cols=columns, **options)
-    top = 52 + 18 * title.count("<br>") + (22 if any(options.get("subplot_titles", ())) else 0)
+    top = 52 + LINE * title.count("<br>") + (22 if any(options.get("subplot_titles", ())) else 0)
     made.update_layout(
         title={
             "text": title,
@@ -107,6 +108,12 @@ def message(title: str, words: str) -> go.Figure:
     made.update_yaxes(visible=False)
     made.add_annotation(text=plain(words), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
     return made
+
+
+def add_note(figure: go.Figure, words: str) -> None:
+    """One more line below a figure's title."""
+    figure.layout.title.text = figure.layout.title.text.removesuffix("</sup>") + f"<br>{words}</sup>"
+    figure.layout.margin.t += LINE
 
 
 def plain(text: object) -> str:

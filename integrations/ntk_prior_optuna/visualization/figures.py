@@ -1,0 +1,162 @@
+"""The figures of a study, in Plotly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import optuna
+
+from ntk_prior import NTKPrior, plot_phase_diagram
+from ntk_prior.plots import theme
+from ntk_prior.plots.against_outcome import scored_outcomes, scored_outcomes_figure
+from ntk_prior.plots.axes import AXES
+from ntk_prior.plots.markers import trials_figure
+from ntk_prior.plots.savings import savings, savings_figure
+from ntk_prior.plots.trust import trust_figure, trust_series
+from ntk_prior_optuna.visualization.records import (
+    Target,
+    evidence,
+    goal,
+    has_records,
+    map_axes,
+    plotted_trials,
+    prior_of,
+    threshold_of,
+)
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_logger = optuna.logging.get_logger("optuna.ntk_prior")
+
+NO_RECORDS = "No trial of this study was judged by the prior: run it with NTKPriorSampler or prune_if_infeasible."
+NO_SCORES = "No finished trial of this study has a score of the prior."
+
+
+def plot_feasibility(
+    study: optuna.Study,
+    *,
+    target: Target | None = None,
+    target_name: str = "Objective Value",
+    prior: NTKPrior | None = None,
+    params: Sequence[str] | None = None,
+) -> go.Figure:
+    """What the prior says over two parameters, with the trials: launched filled, refused hollow, audited ringed.
+
+    Args:
+        study: The study.
+        target: What gives trials their colour; None for the objective's value.
+        target_name: What that is.
+        prior: Draws the map; None for that of the study's ``NTKPriorSampler``. Without either, trials alone are shown
+            in the colours of their verdicts.
+        params: The two parameters, horizontal and vertical; None for those that the theory knows best.
+
+    Raises:
+        ImportError: If Plotly is not installed.
+        ValueError: If there are several objectives and no target, or ``params`` are not two numeric parameters.
+    """
+    compared = goal(study, target, target_name)
+    title = "What the prior says of each network"
+    if not has_records(study):
+        return _empty(title, NO_RECORDS)
+    used = prior or prior_of(study)
+    trials = plotted_trials(study, target=target, prior=used)
+    axes = map_axes(study, trials, params)
+    if axes is None:
+        return _empty(title, "A map needs two numeric parameters, which this study does not have.")
+    x, y = axes
+    if used is None or x.name not in AXES or y.name not in AXES:
+        figure = trials_figure(trials, x, y)
+    else:
+        figure = plot_phase_diagram(
+            used.task,
+            used.budget,
+            x.name,
+            y.name,
+            trials=trials,
+            calibration=used.calibration,
+            outcome_name=compared.name,
+        )
+    found = savings(trials, threshold=threshold_of(study), maximize=compared.maximize)
+    if found.steered:
+        theme.add_note(
+            figure, f"Refused draws made again are not stored: an estimated {found.avoided} launches avoided"
+        )
+    return figure
+
+
+def plot_calibration(
+    study: optuna.Study,
+    *,
+    target: Target | None = None,
+    target_name: str = "Objective Value",
+    good_from: float | None = None,
+) -> go.Figure:
+    """Scores against outcomes, audited trials ringed, and how often a score came true.
+
+    Args:
+        study: The study.
+        target: The outcome; None for the objective's value.
+        target_name: What that is.
+        good_from: The outcome from which a trial counts as good; None for halfway from the worst to the best.
+
+    Raises:
+        ImportError: If Plotly is not installed.
+        ValueError: If there are several objectives and no target.
+    """
+    compared = goal(study, target, target_name)
+    found = scored_outcomes(plotted_trials(study, target=target), maximize=compared.maximize, good_from=good_from)
+    if not found.trials:
+        return _empty("Score against outcome", NO_SCORES)
+    return scored_outcomes_figure(found, compared.name, threshold_of(study))
+
+
+def plot_savings(
+    study: optuna.Study,
+    *,
+    target: Target | None = None,
+    target_name: str = "Objective Value",
+    good_from: float | None = None,
+) -> go.Figure:
+    """Compute launched and avoided, with an error bar, and what of it was lost if the prior was wrong.
+
+    Args:
+        study, target, target_name, good_from: As for ``plot_calibration``.
+
+    Raises:
+        ImportError: If Plotly is not installed.
+        ValueError: If there are several objectives and no target.
+    """
+    compared = goal(study, target, target_name)
+    if not has_records(study):
+        return _empty("Compute launched and avoided", NO_RECORDS)
+    trials = plotted_trials(study, target=target)
+    return savings_figure(
+        savings(trials, threshold=threshold_of(study), maximize=compared.maximize, good_from=good_from)
+    )
+
+
+def plot_trust(study: optuna.Study, *, target: Target | None = None, target_name: str = "Objective Value") -> go.Figure:
+    """How far the sampler believed the prior as trials finished, and which verdicts it withdrew when.
+
+    Args:
+        study: The study.
+        target: What trials are compared by; None for all objectives, as the sampler does.
+        target_name: What that is.
+
+    Raises:
+        ImportError: If Plotly is not installed.
+    """
+    said = evidence(study, None if target is None else goal(study, target, target_name))
+    if not said:
+        return _empty("Trust in the prior", NO_SCORES)
+    figure = trust_figure(trust_series(said, threshold_of(study)))
+    if target is not None:
+        theme.add_note(figure, f"trials compared by: {theme.plain(target_name)}")
+    return figure
+
+
+def _empty(title: str, words: str) -> go.Figure:
+    _logger.warning(words)
+    return theme.message(title, words)

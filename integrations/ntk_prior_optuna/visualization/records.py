@@ -1,0 +1,191 @@
+"""A study's trials as figures take them, and what else a study knows of its prior."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import optuna
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from ntk_prior import DEFAULT_THRESHOLD, NTKPrior, PlottedTrial
+from ntk_prior.evidence import Evidence
+from ntk_prior.plots.axes import AXES, Axis, axis_of, is_number
+from ntk_prior.screening import Record
+from ntk_prior_optuna.history import ATTRIBUTE, evidence_of, was_refused
+from ntk_prior_optuna.internals import nested
+from ntk_prior_optuna.sampler import NTKPriorSampler
+
+Target = Callable[[FrozenTrial], float]
+
+FIRST = ("weight_variance", "depth", "bias_variance", "learning_rate")
+"""Parameters that a map shows rather than others, the first one on the horizontal axis."""
+
+
+class Goal(NamedTuple):
+    """What a study's trials are compared by.
+
+    Attributes:
+        of: The value of a complete trial.
+        maximize: Whether larger ones are better.
+        name: What it is called.
+    """
+
+    of: Target
+    maximize: bool
+    name: str
+
+
+def goal(study: optuna.Study, target: Target | None, target_name: str) -> Goal:
+    """What trials are compared by, in the way of Optuna's own figures.
+
+    A target is compared in the direction of the objective that it returns; in that of the first one if it returns
+    none of them.
+
+    Raises:
+        TypeError: If ``target`` is not callable.
+        ValueError: If there are several objectives and no target.
+    """
+    if target is None:
+        if len(study.directions) > 1:
+            raise ValueError(
+                "target: expected a function of a trial, such as lambda trial: trial.values[0], since the study has "
+                f"{len(study.directions)} objectives, received None"
+            )
+        return Goal(_value, study.directions[0] == StudyDirection.MAXIMIZE, target_name)
+    if not callable(target):
+        raise TypeError(f"target: expected a function of a trial, received {target!r}")
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    same = (k for k in range(len(study.directions)) if all(target(trial) == trial.values[k] for trial in complete))
+    return Goal(target, study.directions[next(same, 0)] == StudyDirection.MAXIMIZE, target_name)
+
+
+def _value(trial: FrozenTrial) -> float:
+    return float(trial.values[0])
+
+
+def plotted_trials(
+    study: optuna.Study, *, target: Target | None = None, prior: NTKPrior | None = None
+) -> list[PlottedTrial]:
+    """The trials of a study that have parameters, by number.
+
+    Args:
+        study: Draws that its sampler refused are not among them, since they are not stored; trials that a gate stopped
+            are.
+        target: The outcome of a complete trial; None for the objective's value.
+        prior: Translates parameters by its ``to_architecture``; None where they carry the theory's names.
+
+    Raises:
+        TypeError, ValueError: As for ``goal``.
+    """
+    outcome = goal(study, target, "").of
+    trials = study.get_trials(deepcopy=False)
+    return [_plotted(trial, outcome, prior) for trial in trials if trial.params]
+
+
+def _plotted(trial: FrozenTrial, outcome: Target, prior: NTKPrior | None) -> PlottedTrial:
+    record = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
+    refused = record is not None and was_refused(trial, record)
+    complete = trial.state == TrialState.COMPLETE
+    return PlottedTrial(
+        in_fields(trial.params, prior),
+        verdict=None if record is None else record.verdict,
+        score=None if record is None else record.score,
+        drawn=None if record is None else record.drawn,
+        launched=not refused,
+        outcome=float(outcome(trial)) if complete else None,
+        name=f"trial {trial.number}",
+        failed=not refused and trial.state in (TrialState.FAIL, TrialState.PRUNED),
+        seconds=None if refused or trial.duration is None else trial.duration.total_seconds(),
+    )
+
+
+def in_fields(params: dict[str, Any], prior: NTKPrior | None) -> dict[str, Any]:
+    """Parameters by the names of the theory, next to their own; those of an unknown network stay as they are."""
+    if prior is None or prior.to_architecture is None:
+        return params
+    try:
+        judged = prior(params)
+    except (TypeError, ValueError):
+        return params
+    if judged.architecture is None:
+        return params
+    return {**params, **asdict(judged.architecture), **asdict(judged.budget)}
+
+
+def has_records(study: optuna.Study) -> bool:
+    """Whether the prior has said something of any trial."""
+    trials = study.get_trials(deepcopy=False)
+    return any(Record.from_json(trial.user_attrs.get(ATTRIBUTE)) is not None for trial in trials)
+
+
+def evidence(study: optuna.Study, compared: Goal | None = None) -> list[Evidence]:
+    """What each finished trial says about the prior, in their order.
+
+    Args:
+        study: The study.
+        compared: By what the trials are compared; None for all objectives, as the sampler does.
+    """
+    found = []
+    for trial in study.get_trials(deepcopy=False):
+        one = evidence_of(trial, study.directions) if trial.state.is_finished() else None
+        if one is not None and compared is not None and trial.state == TrialState.COMPLETE:
+            one = one._replace(losses=((-1.0 if compared.maximize else 1.0) * float(compared.of(trial)),))
+        elif one is not None and compared is not None:
+            one = one._replace(losses=(math.inf,))
+        if one is not None:
+            found.append(one)
+    return found
+
+
+def threshold_of(study: optuna.Study) -> float:
+    """The threshold of the study's ``NTKPriorSampler``, or the usual one."""
+    inner = (one.screen.threshold for one in nested(study.sampler) if isinstance(one, NTKPriorSampler))
+    return next(inner, DEFAULT_THRESHOLD)
+
+
+def prior_of(study: optuna.Study) -> NTKPrior | None:
+    """The prior of the study's ``NTKPriorSampler``; None where it has none, or one of another kind."""
+    inner = (one._prior for one in nested(study.sampler) if isinstance(one, NTKPriorSampler))
+    found = next(inner, None)
+    return found if isinstance(found, NTKPrior) else None
+
+
+def map_axes(
+    study: optuna.Study, trials: Sequence[PlottedTrial], names: Sequence[str] | None
+) -> tuple[Axis, Axis] | None:
+    """The two parameters that a map of a study shows; None where it has no two.
+
+    Args:
+        study: Its distributions say which parameters are logarithmic.
+        trials: What is shown of them.
+        names: The parameters; None for two that the theory knows and that vary, or else any two numbers.
+
+    Raises:
+        ValueError: If ``names`` are not two numeric parameters.
+    """
+    numeric = {
+        name: bool(distribution.log)
+        for trial in study.get_trials(deepcopy=False)
+        for name, distribution in trial.distributions.items()
+        if isinstance(distribution, FloatDistribution | IntDistribution)
+    }
+    theory = [*FIRST, *(name for name in AXES if name not in FIRST)]
+    vary = [name for name in theory if len({value for value in _values(trials, name) if is_number(value)}) > 1]
+    candidates = list(dict.fromkeys([*vary, *sorted(numeric)]))
+    if names is not None:
+        if len(names) != 2 or names[0] == names[1] or not set(names) <= {*candidates}:
+            raise ValueError(f"params: expected two of {', '.join(candidates)}, received {list(names)!r}")
+        candidates = list(names)
+    if len(candidates) < 2:
+        return None
+    x, y = (axis_of(name, _values(trials, name), log=numeric.get(name, False)) for name in candidates[:2])
+    return x, y
+
+
+def _values(trials: Sequence[PlottedTrial], name: str) -> list[Any]:
+    return [trial.config.get(name) for trial in trials]
