@@ -87,14 +87,24 @@ class NTKPriorCallback(Callback):
 
 
 def stored_before(first: int, storage: Any) -> list[bytes]:
-    """Lines on refused proposals before that one, which an experiment's earlier sessions have stored."""
+    """Lines on refused proposals before that one, which an experiment's earlier sessions have stored.
+
+    Raises:
+        ValueError: If a line tells of nothing refused.
+    """
+    path = f"{storage.experiment_fs_path}/{REJECTIONS}"
     try:
-        with storage.storage_filesystem.open_input_stream(f"{storage.experiment_fs_path}/{REJECTIONS}") as file:
+        with storage.storage_filesystem.open_input_stream(path) as file:
             lines = file.read().splitlines(keepends=True)
     except FileNotFoundError:
         return []
-    # A driver that is killed may leave half a line, the last one.
-    return [line for line in lines if line.endswith(b"\n") and json.loads(line)["refused_before"] < first]
+    try:
+        # A driver that is killed may leave half a line, the last one.
+        return [line for line in lines if line.endswith(b"\n") and json.loads(line)["refused_before"] < first]
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: expected a refused proposal on each line, as a JSON object: remove the lines that are none"
+        ) from error
 
 
 def columns(judgement: Judgement, drawn: str | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ They are pickles, as all of Ray Tune's: read only files that you would run.
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from ray import cloudpickle
@@ -43,7 +44,7 @@ def read(path: Path, searcher: Searcher, name: str) -> dict[str, Any]:
         state = _beside(path, name)
         searcher.restore(str(path))
         return state
-    saved = cloudpickle.loads(content.removeprefix(_MAGIC))
+    saved = _loaded(path, content.removeprefix(_MAGIC))
     *limiters, base = unwrapped(searcher)
     for limiter, limited in zip(limiters, saved["limiters"], strict=True):
         limiter.set_state(limited)
@@ -57,12 +58,36 @@ def read(path: Path, searcher: Searcher, name: str) -> dict[str, Any]:
 def _beside(path: Path, name: str) -> dict[str, Any]:
     """Our state in an experiment's folder: a Tuner files apart what is around the innermost search algorithm."""
     files = sorted(path.parent.glob("search_gen_state-*.json"))
-    saved = cloudpickle.loads(files[-1].read_bytes()) if files else {}
+    saved = _loaded(files[-1], files[-1].read_bytes()) if files else {}
     if f"name:{name}" not in saved:
         raise ValueError(
             f"{path}: expected a file saved by {name}, or the searcher state of an experiment that used it"
         )
     return dict(saved[f"name:{name}"])
+
+
+def _loaded(path: Path, content: bytes) -> Any:
+    """What a pickle holds.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    try:
+        return cloudpickle.loads(content)
+    except (
+        AttributeError,
+        EOFError,
+        ImportError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+        UnpicklingError,
+    ) as error:
+        raise ValueError(
+            f"{path}: expected the state of a search algorithm, but it cannot be read ({error}): restore from an "
+            "earlier file, or start anew"
+        ) from error
 
 
 def _inside(path: Path) -> Path:
