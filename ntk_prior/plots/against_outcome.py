@@ -122,7 +122,7 @@ def scored_outcomes_figure(found: ScoredOutcomes, outcome_name: str, threshold: 
             x=found.score[found.audited],
             y=np.where(finished, found.outcome, floor)[found.audited],
             mode="markers",
-            name="audited: launched whatever the prior says",
+            name="audited: bypassed the prior",
             marker={"symbol": "circle-open", "size": 14, "color": theme.VERMILION, "line": {"width": 2}},
             hoverinfo="skip",
             **place,
@@ -132,7 +132,7 @@ def scored_outcomes_figure(found: ScoredOutcomes, outcome_name: str, threshold: 
     _add_line(figure, place, f"refused below {threshold:g}, but for audits", [None], [None], {"dash": "dot"})
     _add_reliability(figure, found, {"row": 2, "col": 1})
     figure.update_xaxes(range=[-0.03, 1.03])
-    figure.update_xaxes(title_text="score: probability that it trains and generalizes, the smaller of the two", row=2)
+    figure.update_xaxes(title_text="score: P(trains) or P(generalizes), the smaller one", row=2)
     figure.update_yaxes(title_text=name, row=1)
     figure.update_yaxes(title_text="share of good trials", range=[-0.05, 1.05], row=2)
     return figure

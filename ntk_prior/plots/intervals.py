@@ -28,7 +28,8 @@ class Interval(NamedTuple):
         return Interval(*(factor * one for one in self))
 
     def __str__(self) -> str:
-        return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"
+        value, low, high = (f"{one:.0f}" if one >= 9.95 else f"{one:.1f}" for one in self)
+        return f"{value} ({low} to {high})"
 
 
 def share(hits: int, n: int) -> Interval:

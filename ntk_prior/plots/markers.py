@@ -46,13 +46,16 @@ def kinds(trials: Sequence[PlottedTrial], outcome_name: str | None) -> list[Kind
     """
     launched = [trial for trial in trials if trial.launched]
     measured = [trial for trial in launched if trial.outcome is not None and outcome_name is not None]
-    plain = [trial for trial in launched if trial.outcome is None or outcome_name is None]
+    failed = [trial for trial in launched if trial.failed and outcome_name is not None]
+    plain = [trial for trial in launched if outcome_name is None or (trial.outcome is None and not trial.failed)]
     hollow = {"symbol": "circle-open", "size": 8, "color": theme.BLACK, "line": {"width": 1.3}}
+    crossed = {"symbol": "x", "size": 9, "color": "white", "line": _OUTLINE}
     filled = {"size": 9, "line": _OUTLINE}
     outcomes = {"color": [trial.outcome for trial in measured], "coloraxis": "coloraxis"}
     verdicts = {"color": [theme.COLORS.get(trial.verdict or "", "white") for trial in plain]}
     found = (
         Kind("refused", hollow, hollow, [trial for trial in trials if not trial.launched]),
+        Kind("failed or pruned", crossed, crossed, failed),
         Kind("launched, by verdict", {**filled, **verdicts}, {**filled, "color": theme.BLUE}, plain),
         Kind(
             f"launched, by {theme.plain(outcome_name)}",
@@ -60,7 +63,7 @@ def kinds(trials: Sequence[PlottedTrial], outcome_name: str | None) -> list[Kind
             {**filled, "color": "#7d7c78"},
             measured,
         ),
-        Kind("audited: launched whatever the prior says", _RING, _RING, [trial for trial in trials if trial.audited]),
+        Kind("audited: bypassed the prior", _RING, _RING, [trial for trial in trials if trial.audited]),
     )
     return [kind for kind in found if kind.trials]
 

@@ -96,7 +96,7 @@ def plot_phase_diagram(
         _title(across, up, facets, shown),
         rows=rows,
         columns=columns,
-        height=theme.HEIGHT + _PANEL * (rows - 1) + 60,
+        height=theme.HEIGHT + _PANEL * (rows - 1) + 100,
         shared_xaxes=True,
         shared_yaxes=True,
         horizontal_spacing=0.04,
@@ -112,7 +112,10 @@ def plot_phase_diagram(
         _draw_lines(figure, place, theory_lines(across, up, facet.config, task), at)
         add_trials(figure, place, across, up, [one for one in shown if _belongs(one, facet)], outcome_name)
     _add_legend(figure, maps, constants, shown, outcome_name)
-    bar = {"title": {"text": theme.plain(outcome_name), "side": "right"}, "thickness": 12}
+    bar = {
+        "title": {"text": theme.plain(outcome_name), "side": "right", "font": {"size": theme.FONT_SIZE}},
+        "thickness": 12,
+    }
     figure.update_layout(coloraxis={"colorscale": SCALE, "colorbar": bar})
     for one, update in ((across, figure.update_xaxes), (up, figure.update_yaxes)):
         update(showgrid=False, **spacing(one))
@@ -171,7 +174,8 @@ def _title(x: Axis, y: Axis, facets: Sequence[Facet], trials: Sequence[PlottedTr
     parts = (
         [theme.plain(config["activation"])] if len({str(facet.config["activation"]) for facet in facets}) < 2 else []
     )
-    parts += [f"{AXES[name].symbol} = {value:g}" for name, value in config.items() if name in AXES and is_number(value)]
+    numbers = {AXES[name].symbol: value for name, value in config.items() if name in AXES and is_number(value)}
+    parts += [f"{symbol} = {value:.3g}" for symbol, value in numbers.items()]
     hidden = sum(not (has_place(one, x, y) and any(_belongs(one, facet) for facet in facets)) for one in trials)
     if hidden:
         parts.append(f"{hidden} of {len(trials)} trials are of other networks and not shown")

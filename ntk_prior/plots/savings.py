@@ -124,8 +124,8 @@ def savings_figure(found: Savings) -> go.Figure:
     scale = each / length if timed else 1.0
     bars = (
         ("launched", Interval(*[found.seconds / length if timed else found.launched] * 3), theme.BLUE, ""),
-        ("avoided (estimate)", found.avoided.times(scale), theme.ORANGE, ""),
-        ("lost, if these were good", found.lost.times(scale), theme.VERMILION, "/"),
+        ("avoided", found.avoided.times(scale), theme.ORANGE, ""),
+        ("wrongly avoided", found.lost.times(scale), theme.VERMILION, "/"),
     )
     counts = (f"{found.launched} trials", f"{found.avoided} trials", f"{found.lost} trials")
     for (words, bar, color, pattern), count in zip(bars, counts, strict=True):
@@ -160,7 +160,7 @@ def _title(found: Savings) -> str:
     exact = f"; a gate stopped {found.refused}" if found.refused else ""
     return (
         f"Compute launched and avoided<br><sup>{how}{exact}<br>"
-        "Estimated from audits, with 95 % error bars, since draws that were made again are not stored</sup>"
+        "Estimated from these, with 95 % intervals. Wrongly: as good as halfway from the worst to the best</sup>"
     )
 
 

@@ -138,7 +138,7 @@ def _title(architecture: Architecture) -> str:
     values: dict[str, Any] = vars(architecture)
     own = ["weight_variance", "bias_variance", "residual_scale"] + ["keep_rate"] * (architecture.keep_rate < 1.0)
     parts = [theme.plain(architecture.activation), architecture.kind + (", pooled" if architecture.pooling else "")]
-    parts += [f"{AXES[name].symbol} = {values[name]:g}" for name in own if is_number(values[name])]
+    parts += [f"{AXES[name].symbol} = {values[name]:.4g}" for name in own if is_number(values[name])]
     known = {"χ<sub>1</sub>": limits.chi_1, "ξ<sub>1</sub>": limits.xi_1, "ξ<sub>*</sub>": limits.xi_star}
     phase = [f"{limits.phase} phase"] if limits.phase else []
     phase += [f"{symbol} = {value:.3g}" for symbol, value in known.items() if value is not None]

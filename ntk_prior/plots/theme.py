@@ -50,11 +50,11 @@ _AXIS: dict[str, Any] = {
     "mirror": True,
     "showline": True,
     "ticks": "outside",
-    "title": {"standoff": 8},
+    "title": {"standoff": 8, "font": {"size": FONT_SIZE + 1}},
     "zeroline": False,
 }
 
-_AT_TOP = {"xanchor": "left", "yref": "container", "yanchor": "top"}
+_AT_TOP = {"xanchor": "left", "xref": "container", "yref": "container", "yanchor": "top"}
 
 
 def figure(title: str, *, rows: int = 1, columns: int = 1, height: int = HEIGHT, **options: Any) -> go.Figure:
@@ -78,14 +78,7 @@ def figure(title: str, *, rows: int = 1, columns: int = 1, height: int = HEIGHT,
     made = make_subplots(rows=rows, cols=columns, **options)
     top = 52 + LINE * title.count("<br>") + (22 if any(options.get("subplot_titles", ())) else 0)
     made.update_layout(
-        title={
-            "text": title,
-            "font": {"size": FONT_SIZE + 2},
-            "x": 0,
-            "xref": "paper",
-            "y": 1 - 26 / height,
-            **_AT_TOP,
-        },
+        title={"text": title, "font": {"size": FONT_SIZE + 2}, "x": 0.02, "y": 1 - 26 / height, **_AT_TOP},
         template="none",
         font={"family": "Open Sans, Helvetica, Arial, sans-serif", "size": FONT_SIZE, "color": "#222222"},
         height=height,

@@ -1,0 +1,171 @@
+"""The numbers behind the pictures of a run, by known answers, and that the pictures show them."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ntk_prior as ntp
+from ntk_prior.evidence import Evidence
+from ntk_prior.plots.against_outcome import halfway, scored_outcomes, scored_outcomes_figure
+from ntk_prior.plots.axes import AXES, axis_of
+from ntk_prior.plots.intervals import share
+from ntk_prior.plots.markers import trials_figure
+from ntk_prior.plots.savings import savings, savings_figure
+from ntk_prior.plots.trust import POINTS, trust_figure, trust_series
+from ntk_prior.screening import Drawn
+
+CONFIG = {"weight_variance": 1.0, "depth": 4}
+
+
+def trial(score: float | None, outcome: float | None = None, **more: Any) -> ntp.PlottedTrial:
+    return ntp.PlottedTrial(CONFIG, "feasible", score, **{"drawn": Drawn.SCREENED, "outcome": outcome, **more})
+
+
+def test_the_interval_of_a_share_is_jeffreys() -> None:
+    # Brown, Cai and DasGupta (2001), table 5: n = 10.
+    assert share(0, 10) == pytest.approx((0.0, 0.0, 0.217), abs=1e-3)
+    assert share(3, 10) == pytest.approx((0.3, 0.093, 0.606), abs=1e-3)
+    assert share(10, 10) == pytest.approx((1.0, 0.783, 1.0), abs=1e-3)
+    assert share(0, 0)[1:] == (0.0, 1.0)
+
+
+def test_good_is_halfway_from_the_worst_to_the_best_whatever_the_direction() -> None:
+    assert halfway(np.array([0.1, 0.2, 0.5, math.nan])) == pytest.approx(0.3)
+    assert halfway(np.array([0.1, 0.2, 0.5]), maximize=False) == pytest.approx(0.3)
+    assert math.isnan(halfway(np.array([])))
+
+
+def test_losses_that_left_every_bound_do_not_make_everything_else_good() -> None:
+    losses = np.array([*np.linspace(0.2, 2.2, 20), 1e9])
+    assert halfway(losses, maximize=False) == pytest.approx(1.2)
+
+
+def test_scores_are_compared_with_how_often_they_came_true() -> None:
+    trials = [trial(0.1, 0.1)] * 3 + [trial(0.1, 0.9)] + [trial(0.9, 0.9)] * 3 + [trial(0.9, failed=True)]
+    trials += [trial(None, 0.9), trial(0.5), trial(0.2, launched=False)]
+    found = scored_outcomes(trials)
+    assert found.good_from == pytest.approx(0.5)
+    assert found.reliability.curve == pytest.approx(np.array([[0.1, 0.25, 4], [0.9, 0.75, 4]]))
+    assert found.reliability.auroc == pytest.approx((9 + 1.5 + 1.5) / 16)
+    assert found.intervals == (share(1, 4), share(3, 4))
+
+
+def test_for_a_loss_good_is_small() -> None:
+    found = scored_outcomes([trial(0.9, 0.1), trial(0.1, 3.0)], maximize=False, good_from=1.0)
+    assert found.good.tolist() == [True, False]
+
+
+def test_the_picture_of_scores_rings_audits_and_puts_failures_at_the_worst() -> None:
+    found = scored_outcomes([trial(0.9, 0.8), trial(0.1, 0.2, drawn=Drawn.PLAIN), trial(0.4, failed=True)])
+    figure = scored_outcomes_figure(found, "accuracy")
+    traces = {trace.name: trace for trace in figure.data}
+    assert list(traces["audited: bypassed the prior"].x) == [0.1]
+    assert (list(traces["failed or pruned"].x), list(traces["failed or pruned"].y)) == ([0.4], [0.2])
+    assert figure.layout.yaxis.title.text == "accuracy"
+
+
+def audits(held_back: int, passed: int, outcome: float = 0.1, seconds: float = 60.0) -> list[ntp.PlottedTrial]:
+    more = {"drawn": Drawn.PLAIN, "seconds": seconds}
+    return [trial(0.1, outcome, **more)] * held_back + [trial(0.9, 0.9, **more)] * passed
+
+
+def test_savings_are_the_audits_share_of_what_the_prior_had_a_say_in() -> None:
+    found = savings([*audits(5, 15), *[trial(0.9, 0.8, seconds=120.0)] * 80])
+    assert (found.launched, found.steered, found.audited, found.held_back) == (100, 80, 20, 5)
+    assert found.avoided == pytest.approx(share(5, 20).times(80))
+    assert found.seconds == pytest.approx(20 * 60 + 80 * 120)
+    assert found.seconds_avoided.value == pytest.approx(20 * 60)
+    assert found.lost.value == 0.0
+    assert found.lost.high == pytest.approx(20 * share(0, 5).high)
+
+
+def test_audits_that_were_good_say_what_refusing_has_cost() -> None:
+    found = savings([*audits(4, 16, outcome=0.9), *audits(4, 16), *[trial(0.9, 0.1)] * 50], good_from=0.5)
+    assert found.lost.value == pytest.approx(0.5 * found.avoided.value)
+
+
+def test_trials_launched_for_want_of_a_better_draw_saved_nothing() -> None:
+    found = savings([*audits(10, 0), *[trial(0.1, 0.1, drawn=Drawn.BEST_OF_REFUSED)] * 30])
+    assert found.avoided.value == 0.0
+
+
+def test_trials_that_a_gate_stopped_count_as_they_are_and_draws_made_again_do_not() -> None:
+    stopped = [trial(0.1, launched=False)] * 7
+    again = [trial(0.1, launched=False, drawn=None)] * 100
+    assert savings(stopped + again).avoided == (7, 7, 7)
+
+
+def test_without_an_audit_nothing_is_claimed() -> None:
+    found = savings([trial(0.9, 0.8, seconds=1.0)] * 5)
+    assert math.isnan(found.avoided.value)
+    assert "not known yet" in " ".join(a.text for a in savings_figure(found).layout.annotations)
+
+
+def test_the_picture_of_savings_is_in_trials_where_nobody_measured_time() -> None:
+    timed, untimed = (
+        savings_figure(savings([*audits(5, 15, seconds=seconds), *[trial(0.9, 0.8, seconds=seconds)] * 80]))
+        for seconds in (7_200.0, None)
+    )
+    assert timed.layout.xaxis.title.text == "compute (days)"
+    assert timed.data[0].x[0] == pytest.approx(100 / 12)
+    assert untimed.layout.xaxis.title.text == "trials"
+    assert untimed.data[1].x[0] == pytest.approx(20)
+    assert untimed.data[1].error_x.array[0] > 0
+
+
+def evidence(score: float, loss: float, *, plain: bool = False, verdict: str = "feasible") -> Evidence:
+    return Evidence(score, plain, (loss,), verdict)
+
+
+def test_trust_falls_while_audits_beat_what_was_let_through_and_the_verdict_is_withdrawn() -> None:
+    said = [evidence(0.1, 0.0, plain=True, verdict="untrainable"), *[evidence(0.9, 1.0)] * 4] * 6
+    found = trust_series(said)
+    assert found.finished[0] == 0
+    assert found.finished[-1] == len(said)
+    assert found.refusals[0] == 1.0
+    assert found.refusals[-1] < 0.05
+    assert set(found.withdrawn) == {"untrainable"}
+    assert not found.withdrawn["untrainable"][0]
+    assert found.withdrawn["untrainable"][-1]
+    figure = trust_figure(found)
+    assert figure.data[-1].y[-1] == "untrainable"
+    assert figure.data[-1].y[0] is None
+
+
+def test_a_right_prior_keeps_trust_and_every_verdict() -> None:
+    found = trust_series([evidence(0.1, 1.0, plain=True, verdict="untrainable"), *[evidence(0.9, 0.0)] * 4] * 6)
+    assert found.refusals.tolist() == [1.0] * len(found.finished)
+    assert found.withdrawn == {}
+
+
+def test_a_study_of_5000_trials_is_summed_up_in_seconds() -> None:
+    rng = np.random.default_rng(0)
+    scores, losses = rng.uniform(size=(2, 5000))
+    said = [evidence(float(s), float(x), plain=s < 0.5) for s, x in zip(scores, losses, strict=True)]
+    trials = [trial(one.score, one.losses[0], drawn=Drawn.PLAIN if one.plain else Drawn.SCREENED) for one in said]
+    started = time.process_time()
+    found = trust_series(said)
+    scored_outcomes(trials)
+    savings(trials)
+    assert time.process_time() - started < 3.0
+    assert len(found.finished) <= POINTS + 1
+
+
+def test_trials_without_a_map_have_the_colours_of_their_verdicts() -> None:
+    trials = [trial(0.9, 0.8), trial(0.1, launched=False), ntp.PlottedTrial({"units": 3})]
+    figure = trials_figure(trials, AXES["weight_variance"], axis_of("depth", [4]))
+    names = [trace.name for trace in figure.data if trace.name]
+    assert names == ["feasible", "refused", "launched, by verdict"]
+    assert "1 of 3 trials lack" in figure.layout.title.text
+
+
+def test_a_parameter_that_the_theory_does_not_know_has_an_axis_too() -> None:
+    found = axis_of("<lr>", [1e-3, 1e-1], log=True)
+    assert found.log
+    assert found.title == "&lt;lr&gt;"
+    assert found.low < 1e-3 < 1e-1 < found.high
