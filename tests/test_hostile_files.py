@@ -256,8 +256,9 @@ def test_a_search_space_that_is_none_is_refused_and_runs_nothing(
 
 
 def test_a_damaged_state_of_rays_search_says_so(tmp_path: Path) -> None:
-    from ntk_prior_ray import NTKPriorSearch
     from ray import tune
+
+    from ntk_prior_ray import NTKPriorSearch
 
     def search() -> NTKPriorSearch:
         prior = NTKPrior(TASK, Budget(steps=100))
@@ -275,8 +276,9 @@ def test_a_damaged_state_of_rays_search_says_so(tmp_path: Path) -> None:
 def test_rays_file_of_refused_proposals_is_checked_before_it_is_continued(tmp_path: Path) -> None:
     from types import SimpleNamespace
 
-    from ntk_prior_ray.callback import REJECTIONS, stored_before
     from pyarrow.fs import LocalFileSystem
+
+    from ntk_prior_ray.callback import REJECTIONS, stored_before
 
     storage = SimpleNamespace(storage_filesystem=LocalFileSystem(), experiment_fs_path=str(tmp_path))
     (tmp_path / REJECTIONS).write_text('{"refused_before": 0}\n{"refused_before": 7}\n{"refused_be')
