@@ -95,9 +95,10 @@ def test_trials_launched_for_want_of_a_better_draw_saved_nothing() -> None:
 
 
 def test_trials_that_a_gate_stopped_count_as_they_are_and_draws_made_again_do_not() -> None:
-    stopped = [trial(0.1, launched=False)] * 7
-    again = [trial(0.1, launched=False, drawn=None)] * 100
-    assert savings(stopped + again).avoided == (7, 7, 7)
+    stopped = [trial(0.1, launched=False, gated=True)] * 7
+    again = [trial(0.1, launched=False)] * 100
+    passed = [trial(0.9, 0.8, gated=True)] * 5
+    assert savings(stopped + again + passed).avoided == (7, 7, 7)
 
 
 def test_without_an_audit_nothing_is_claimed() -> None:

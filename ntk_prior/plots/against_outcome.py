@@ -101,7 +101,7 @@ def scored_outcomes_figure(found: ScoredOutcomes, outcome_name: str, threshold: 
     figure = theme.figure(_title(found), rows=2, height=700, shared_xaxes=True, vertical_spacing=0.08)
     place = {"row": 1, "col": 1}
     finished = np.isfinite(found.outcome)
-    floor = _floor(found)
+    floor = worst_outcome(found)
     for words, rows, symbol in (
         ("finished trial", finished, "circle"),
         ("failed or pruned", ~finished, "x"),
@@ -147,7 +147,7 @@ def _title(found: ScoredOutcomes) -> str:
     )
 
 
-def _floor(found: ScoredOutcomes) -> float:
+def worst_outcome(found: ScoredOutcomes) -> float:
     """Where trials without an outcome are drawn: at the worst one."""
     known = found.outcome[np.isfinite(found.outcome)]
     if not known.size:

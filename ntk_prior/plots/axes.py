@@ -50,6 +50,12 @@ class Axis:
         """What stands before its values."""
         return self.symbol or self.words
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """From where to where it is drawn: whole numbers have cells of width 1 around them."""
+        margin = 0.5 if self.whole and not self.log else 0.0
+        return self.low - margin, self.high + margin
+
     def values(self, points: int = POINTS) -> Array:
         """Values from end to end, increasing, shape (at most points,)."""
         low, high = self.low, self.high

@@ -123,8 +123,7 @@ def spacing(axis: Axis) -> dict[str, Any]:
     """How Plotly is to space an axis."""
     if axis.log:
         return theme.log_axis(axis.low, axis.high)
-    margin = 0.5 if axis.whole else 0.0
-    return {"range": [axis.low - margin, axis.high + margin]}
+    return {"range": list(axis.ends)}
 
 
 def trials_figure(trials: Sequence[PlottedTrial], x: Axis, y: Axis) -> go.Figure:

@@ -7,6 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ntk_prior.budget import Budget
 from ntk_prior.calibration import Calibration
@@ -29,7 +30,7 @@ _PANEL = 230
 _PALEST = 0.7
 """Share of white where the score is at the threshold."""
 
-_DASHES = ("solid", "dash", "dot")
+DASHES = ("solid", "dash", "dot")
 """How the order-to-chaos line and the depth-scale lines of trainability and generalization look."""
 
 
@@ -89,7 +90,7 @@ def plot_phase_diagram(
         axis(option, name, limits.get(name), [trial.config.get(name) for trial in shown])
         for option, name in (("x", x), ("y", y))
     )
-    facets = list(_facets(given, x, y))
+    facets = list(facets_of(given, x, y))
     maps = [phase_map(across, up, facet.config, task, budget, calibration) for facet in facets]
     rows, columns = facets[-1].row, facets[-1].column
     figure = theme.figure(
@@ -101,7 +102,7 @@ def plot_phase_diagram(
         shared_yaxes=True,
         horizontal_spacing=0.04,
         vertical_spacing=0.08,
-        subplot_titles=[_facet_title(facet, given) for facet in facets],
+        subplot_titles=[facet_title(facet, given) for facet in facets],
     )
     constants = [
         depth_constants({x: across.low, y: up.low, **facet.config}, task, budget, calibration) for facet in facets
@@ -110,7 +111,7 @@ def plot_phase_diagram(
         place = {"row": facet.row, "col": facet.column}
         _draw_map(figure, place, found, across, up)
         _draw_lines(figure, place, theory_lines(across, up, facet.config, task), at)
-        add_trials(figure, place, across, up, [one for one in shown if _belongs(one, facet)], outcome_name)
+        add_trials(figure, place, across, up, [one for one in shown if belongs(one, facet)], outcome_name)
     _add_legend(figure, maps, constants, shown, outcome_name)
     bar = {
         "title": {"text": theme.plain(outcome_name), "side": "right", "font": {"size": theme.FONT_SIZE}},
@@ -148,7 +149,7 @@ def _checked(
     return ranges
 
 
-def _facets(fixed: Mapping[str, Any], x: str, y: str) -> Iterator[Facet]:
+def facets_of(fixed: Mapping[str, Any], x: str, y: str) -> Iterator[Facet]:
     """Panels in reading order: activations side by side, pooling below one another."""
     usual = {name: value for name, value in USUAL.items() if name not in (x, y)}
     values = {**usual, "pooling": False, **fixed}
@@ -159,7 +160,8 @@ def _facets(fixed: Mapping[str, Any], x: str, y: str) -> Iterator[Facet]:
         yield Facet(row, column, {**values, "pooling": pooling, "activation": activation})
 
 
-def _facet_title(facet: Facet, fixed: Mapping[str, Any]) -> str:
+def facet_title(facet: Facet, fixed: Mapping[str, Any]) -> str:
+    """What stands above a panel: the values that only it has."""
     words = []
     if isinstance(fixed.get("activation"), list | tuple):
         words.append(theme.plain(facet.config["activation"]))
@@ -176,7 +178,7 @@ def _title(x: Axis, y: Axis, facets: Sequence[Facet], trials: Sequence[PlottedTr
     )
     numbers = {AXES[name].symbol: value for name, value in config.items() if name in AXES and is_number(value)}
     parts += [f"{symbol} = {value:.3g}" for symbol, value in numbers.items()]
-    hidden = sum(not (has_place(one, x, y) and any(_belongs(one, facet) for facet in facets)) for one in trials)
+    hidden = sum(not (has_place(one, x, y) and any(belongs(one, facet) for facet in facets)) for one in trials)
     if hidden:
         parts.append(f"{hidden} of {len(trials)} trials are of other networks and not shown")
     return (
@@ -187,18 +189,14 @@ def _title(x: Axis, y: Axis, facets: Sequence[Facet], trials: Sequence[PlottedTr
 
 
 def _draw_map(figure: go.Figure, place: dict[str, int], found: PhaseMap, x: Axis, y: Axis) -> None:
-    codes, score = found.grid(found.table.verdict_code), found.grid(found.table.score)
-    feasible = (score - DEFAULT_THRESHOLD) / (1 - DEFAULT_THRESHOLD)
-    strength = np.where(codes == 0, feasible, 1 - score / DEFAULT_THRESHOLD)
-    shade = codes + 0.01 + 0.98 * np.clip(np.nan_to_num(strength, nan=1.0), 0.0, 1.0)
     sides = [found.grid(side) for side in (found.table.score, found.table.trainability, found.table.generalization)]
     figure.add_heatmap(
         x=found.x,
         y=found.y,
-        z=np.round(shade, 3).astype(np.float32),
+        z=shades(found).astype(np.float32),
         zmin=0,
         zmax=len(Verdict),
-        colorscale=_colorscale(),
+        colorscale=colorscale(),
         showscale=False,
         customdata=np.round(np.stack(sides, axis=-1), 3).astype(np.float32),
         text=found.grid(found.table.verdict),
@@ -211,7 +209,15 @@ def _draw_map(figure: go.Figure, place: dict[str, int], found: PhaseMap, x: Axis
     )
 
 
-def _colorscale() -> list[tuple[float, str]]:
+def shades(found: PhaseMap) -> NDArray[np.float64]:
+    """The verdict's code, plus how far the score is from the threshold; shape (ny, nx), see ``colorscale``."""
+    codes, score = found.grid(found.table.verdict_code), found.grid(found.table.score)
+    feasible = (score - DEFAULT_THRESHOLD) / (1 - DEFAULT_THRESHOLD)
+    strength = np.where(codes == 0, feasible, 1 - score / DEFAULT_THRESHOLD)
+    return np.asarray(np.round(codes + 0.01 + 0.98 * np.clip(np.nan_to_num(strength, nan=1.0), 0.0, 1.0), 3))
+
+
+def colorscale() -> list[tuple[float, str]]:
     """One interval of unit length for each verdict, from pale to strong."""
     n = len(Verdict)
     return [
@@ -227,7 +233,7 @@ def _colorscale() -> list[tuple[float, str]]:
 def _draw_lines(figure: go.Figure, place: dict[str, int], lines: TheoryLines, constants: DepthConstants) -> None:
     levels = (0.0, constants.trains, constants.generalizes)
     fields = (lines.chaos, lines.trains, lines.generalizes)
-    for dash, field, level in zip(_DASHES, fields, levels, strict=True):
+    for dash, field, level in zip(DASHES, fields, levels, strict=True):
         # A line that the panel does not hold would still be drawn into a corner, and stand in the legend.
         if level is not None and np.nanmin(field, initial=np.inf) < level < np.nanmax(field, initial=-np.inf):
             figure.add_contour(
@@ -243,7 +249,8 @@ def _draw_lines(figure: go.Figure, place: dict[str, int], lines: TheoryLines, co
             )
 
 
-def _belongs(trial: PlottedTrial, facet: Facet) -> bool:
+def belongs(trial: PlottedTrial, facet: Facet) -> bool:
+    """Whether a trial is of a panel's activation and pooling."""
     usual = {"activation": USUAL["activation"], "pooling": False}
     return all(trial.config.get(name, usual[name]) == facet.config[name] for name in FACETS)
 
@@ -262,13 +269,13 @@ def _add_legend(
             marker = {"symbol": "square", "size": 12, "color": theme.COLORS[verdict]}
             add_entry(figure, theme.WORDS[verdict], verdict, mode="markers", marker=marker)
     drawn = {trace.legendgroup for trace in figure.data if trace.type == "contour"}
-    for dash, words in zip(_DASHES, _line_names(constants), strict=True):
+    for dash, words in zip(DASHES, line_names(constants), strict=True):
         if dash in drawn:
             add_entry(figure, words, dash, mode="lines", line={"color": theme.BLACK, "width": 2, "dash": dash})
     add_legend(figure, trials, outcome_name)
 
 
-def _line_names(constants: Sequence[DepthConstants]) -> tuple[str, ...]:
+def line_names(constants: Sequence[DepthConstants]) -> tuple[str, ...]:
     """The three lines with the constants that they are drawn at."""
 
     def spread(found: Sequence[float | None]) -> str:

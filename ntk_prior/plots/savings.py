@@ -26,7 +26,7 @@ class Savings(NamedTuple):
 
     Attributes:
         launched: Trials launched.
-        steered: Of them, how many the prior had a say in.
+        steered: Of them, how many the prior had a say in when they were drawn.
         audited: Of them, how many bypassed it and have a score.
         held_back: Of those, how many it would have refused.
         refused: Trials that a gate stopped.
@@ -70,11 +70,11 @@ def savings(
         good_from: The outcome from which a trial counts as good; None for ``halfway`` from the worst to the best.
     """
     launched = [trial for trial in trials if trial.launched]
-    steered = [trial for trial in launched if trial.drawn in _STEERED]
+    steered = [trial for trial in launched if trial.drawn in _STEERED and not trial.gated]
     anyway = sum(trial.drawn is Drawn.BEST_OF_REFUSED for trial in steered)
     audited = [trial for trial in launched if trial.audited and trial.score is not None]
     held_back = [trial for trial in audited if trial.held_back(threshold)]
-    gated = sum(not trial.launched and trial.drawn is not None for trial in trials)
+    gated = sum(not trial.launched and trial.gated for trial in trials)
     rate = share(len(held_back), len(audited))
     # A gate's refusals are trials of their own, next to those that a sampler has drawn again.
     avoided = Interval(*(gated + max(len(steered) * one - anyway, 0.0) for one in rate))
@@ -160,7 +160,7 @@ def _title(found: Savings) -> str:
     exact = f"; a gate stopped {found.refused}" if found.refused else ""
     return (
         f"Compute launched and avoided<br><sup>{how}{exact}<br>"
-        "Estimated from these, with 95 % intervals. Wrongly: as good as halfway from the worst to the best</sup>"
+        "Estimated from these, 95 % intervals. Wrongly: at least halfway from worst to best</sup>"
     )
 
 

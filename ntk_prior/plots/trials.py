@@ -25,12 +25,13 @@ class PlottedTrial(NamedTuple):
         config: Its parameters, by the field names of ``Architecture`` and ``Budget``.
         verdict: What the prior said, one of ``Verdict``; None if it was not asked.
         score: The prior's score; None where it was silent.
-        drawn: How the configuration came about; None if nobody knows, and for a refused draw that was made again.
+        drawn: How the configuration came about; None if nobody knows.
         launched: False for one that the prior refused.
         outcome: What it reached, such as a test accuracy; None if unknown.
         name: What it is called when the mouse is over it, such as ``"trial 17"``.
         failed: Whether it ended without an outcome that counts: with an error, or pruned.
         seconds: How long it ran; None if unknown.
+        gated: Whether a gate decided about it after it was drawn, so that it was not drawn again if refused.
     """
 
     config: Mapping[str, Any]
@@ -42,6 +43,7 @@ class PlottedTrial(NamedTuple):
     name: str = ""
     failed: bool = False
     seconds: float | None = None
+    gated: bool = False
 
     @property
     def audited(self) -> bool:

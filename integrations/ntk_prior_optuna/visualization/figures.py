@@ -24,14 +24,10 @@ from ntk_prior_optuna.visualization.records import (
     prior_of,
     threshold_of,
 )
+from ntk_prior_optuna.visualization.words import NO_AXES, NO_RECORDS, NO_SCORES, warn
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-_logger = optuna.logging.get_logger("optuna.ntk_prior")
-
-NO_RECORDS = "No trial of this study was judged by the prior: run it with NTKPriorSampler or prune_if_infeasible."
-NO_SCORES = "No finished trial of this study has a score of the prior."
 
 
 def plot_feasibility(
@@ -64,7 +60,7 @@ def plot_feasibility(
     trials = plotted_trials(study, target=target, prior=used)
     axes = map_axes(study, trials, params)
     if axes is None:
-        return _empty(title, "A map needs two numeric parameters, which this study does not have.")
+        return _empty(title, NO_AXES)
     x, y = axes
     if used is None or x.name not in AXES or y.name not in AXES:
         figure = trials_figure(trials, x, y)
@@ -158,5 +154,5 @@ def plot_trust(study: optuna.Study, *, target: Target | None = None, target_name
 
 
 def _empty(title: str, words: str) -> go.Figure:
-    _logger.warning(words)
+    warn(words)
     return theme.message(title, words)

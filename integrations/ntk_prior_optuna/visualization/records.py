@@ -101,6 +101,7 @@ def _plotted(trial: FrozenTrial, outcome: Target, prior: NTKPrior | None) -> Plo
         name=f"trial {trial.number}",
         failed=not refused and trial.state in (TrialState.FAIL, TrialState.PRUNED),
         seconds=None if refused or trial.duration is None else trial.duration.total_seconds(),
+        gated=record is not None and (record.gated or refused),
     )
 
 
