@@ -12,7 +12,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from ntk_prior import Feasibility, NTKPrior
+from ntk_prior import DEFAULT_THRESHOLD, Feasibility, NTKPrior
 from ntk_prior_cli.console import INTERRUPTED, errors, progress_bar
 from ntk_prior_cli.job import Job
 from ntk_prior_cli.report import Launched, Outcome, Refused, conclude
@@ -28,7 +28,7 @@ RESULT = "result"
 
 @dataclass
 class Ledger:
-    """The prior, keeping what it was asked: a configuration that was judged and not launched was refused."""
+    """The prior, keeping what it was asked: what scored below the threshold and was not launched was refused."""
 
     prior: NTKPrior
     judged: list[tuple[dict[str, Any], Feasibility]] = field(default_factory=list)
@@ -40,9 +40,12 @@ class Ledger:
         return found
 
     def refused(self, launched: list[dict[str, Any]]) -> list[Refused]:
-        """Judged configurations that never became a trial's parameters, with their verdicts."""
+        """Refused configurations that never became a trial's parameters, with their verdicts."""
         taken = {json.dumps(params, sort_keys=True) for params in launched}
-        entries = [entry for entry in self.judged if json.dumps(entry[0], sort_keys=True) not in taken]
+        held_back = [
+            entry for entry in self.judged if entry[1].score is not None and entry[1].score < DEFAULT_THRESHOLD
+        ]
+        entries = [entry for entry in held_back if json.dumps(entry[0], sort_keys=True) not in taken]
         return [Refused(params, found.verdict.value) for params, found in entries]
 
 
