@@ -1,0 +1,165 @@
+"""What the prior did, on the study's page of optuna-dashboard (extra ``dashboard``)."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+try:
+    from optuna_dashboard import get_note, save_note, save_plotly_graph_object
+except ModuleNotFoundError as error:
+    if error.name != "optuna_dashboard":
+        raise
+    raise ImportError(
+        "ntk_prior_optuna.dashboard needs optuna-dashboard, which is not installed: pip install 'ntk-prior[dashboard]'"
+    ) from error
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from ntk_prior import NTKPrior
+from ntk_prior.architecture import require_integer
+from ntk_prior.evidence import EVIDENCE_WINDOW, trust_in_view_of, withdrawn_verdicts
+from ntk_prior.plots.savings import savings
+from ntk_prior_optuna.visualization import (
+    plot_calibration,
+    plot_feasibility,
+    plot_savings,
+    plot_trust,
+    plotted_trials,
+)
+from ntk_prior_optuna.visualization.records import Target, evidence, goal, has_records, threshold_of
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+HEADING = "## What the prior did"
+"""Begins the part of the study's note that is written here; what users wrote above it stays."""
+
+TILE = 450
+"""Height of a tile on the page, in pixels."""
+
+_logger = optuna.logging.get_logger("optuna.ntk_prior")
+
+
+class DashboardCallback:
+    """Puts figures and a note about the prior on the study's page of optuna-dashboard while the study runs.
+
+        study.optimize(objective, n_trials=100, callbacks=[DashboardCallback(every=10)])
+
+    The page then shows ``plot_feasibility``, ``plot_calibration``, ``plot_savings`` and ``plot_trust``, and below what
+    the user wrote in the study's note how many trials had which verdict. With several workers each gives the callback,
+    and one of them writes. A figure that cannot be drawn is left out with a warning in the log, since a study must not
+    end for a picture.
+
+    Args:
+        every: Trials from one writing to the next.
+        target: What trials are compared by, as for the figures; needed for several objectives.
+        target_name: What that is.
+        prior: Draws the map; None for that of the study's ``NTKPriorSampler``.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``every`` is less than 1.
+    """
+
+    def __init__(
+        self,
+        every: int = 10,
+        *,
+        target: Target | None = None,
+        target_name: str = "Objective Value",
+        prior: NTKPrior | None = None,
+    ) -> None:
+        if target is not None and not callable(target):
+            raise TypeError(f"target: expected a function of a trial or None, received {target!r}")
+        self.every = require_integer("every", every, 1, 10**9)
+        self._target = target
+        self._target_name = target_name
+        self._prior = prior
+
+    def __call__(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Write after every so many trials.
+
+        Raises:
+            ValueError: If there are several objectives and no target.
+        """
+        if self._target is None:
+            goal(study, None, self._target_name)
+        if (trial.number + 1) % self.every == 0:
+            self.save(study)
+
+    def save(self, study: optuna.Study) -> None:
+        """Write now, such as after the last trial.
+
+        Args:
+            study: The study; its storage keeps figures and note.
+        """
+        if not has_records(study):
+            return
+        compared: dict[str, Any] = {"target": self._target, "target_name": self._target_name}
+        figures: dict[str, Callable[[], go.Figure]] = {
+            "feasibility": lambda: plot_feasibility(study, prior=self._prior, **compared),
+            "calibration": lambda: plot_calibration(study, **compared),
+            "savings": lambda: plot_savings(study, **compared),
+            "trust": lambda: plot_trust(study, target=self._target, target_name=self._target_name),
+        }
+        for name, figure in figures.items():
+            try:
+                save_plotly_graph_object(study, as_tile(figure()), graph_object_id=f"ntk-prior-{name}")
+            except Exception as error:
+                _logger.warning(f"optuna-dashboard lacks the figure {name}: {type(error).__name__}: {error}")
+        own, _, _ = get_note(study).partition(HEADING)
+        save_note(study, f"{own}{note(study, self._target)}")
+
+
+def as_tile(figure: go.Figure) -> go.Figure:
+    """A figure that fits the page's tiles, and whose map says nothing under the mouse.
+
+    The storage keeps figures in small pieces, of which there would be ten times as many else.
+    """
+    figure.update_layout(height=TILE, font_size=11, legend_font_size=10, margin_b=40)
+    figure.update_xaxes(title_font_size=11)
+    figure.update_yaxes(title_font_size=11)
+    figure.update_traces(customdata=None, text=None, hovertemplate=None, hoverinfo="skip", selector={"type": "heatmap"})
+    return figure
+
+
+def note(study: optuna.Study, target: Target | None = None) -> str:
+    """What the prior did, in Markdown.
+
+    Args:
+        study: The study.
+        target: As for the figures.
+    """
+    trials = plotted_trials(study, target=target)
+    threshold = threshold_of(study)
+    found = savings(trials, threshold=threshold, maximize=goal(study, target, "").maximize)
+    launched = Counter(trial.verdict or "not judged" for trial in trials if trial.launched)
+    stopped = Counter(trial.verdict or "not judged" for trial in trials if not trial.launched)
+    rows = "".join(
+        f"| {_plain(verdict)} | {launched[verdict]} | {stopped[verdict]} |\n"
+        for verdict in sorted(launched.keys() | stopped.keys())
+    )
+    said = evidence(study)[-EVIDENCE_WINDOW:]
+    trust = trust_in_view_of(said, threshold)
+    gone = "".join(
+        f"- **{_plain(verdict)} is withdrawn**: {why}.\n"
+        for verdict, why in withdrawn_verdicts(said, threshold).items()
+    )
+    return (
+        f"{HEADING}\n\n"
+        f"| verdict | launched | stopped by a gate |\n|---|---|---|\n{rows}\n"
+        f"- {found.audited} launched trials were audited: they bypassed the prior, which would have refused "
+        f"{found.held_back} of them.\n"
+        f"- Launches avoided, estimated from the audits: {found.avoided}; of these wrongly: {found.lost}.\n"
+        f"- Trust in refusals {trust.refusals:.2f}, in the order of scores {trust.ranking:.2f} "
+        f"(1: nothing speaks against the prior).\n{gone}"
+    )
+
+
+def _plain(text: str) -> str:
+    """Text without markup, on one line of a table."""
+    return html.escape(" ".join(text.split())).replace("|", "&#124;").replace("_", "\\_")
