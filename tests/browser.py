@@ -52,3 +52,10 @@ def watched(chromium: Any) -> Iterator[Watched]:
     page = chromium.new_page(viewport={"width": 1000, "height": 800})
     yield Watched(page)
     page.close()
+
+
+@pytest.fixture
+def page(watched: Watched) -> Iterator[Any]:
+    """A new page on which nothing may go wrong: a script's error, or one in the console, fails the test."""
+    yield watched.page
+    assert watched.errors == []
