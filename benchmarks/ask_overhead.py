@@ -70,7 +70,7 @@ def ask(study: optuna.Study, space: Space) -> float:
 
 
 def compare(base: Callable[[], BaseSampler], prior: Prior, space: Space, trials: int) -> tuple[float, ...]:
-    """Median ask of the base alone and with the prior and mean added, in ms; draws refused for each trial."""
+    """Median ask of the base alone and with the prior and mean added, in ms; draws judged for each trial."""
     asked = 0
 
     def counted(config: Mapping[str, Any]) -> Judgement:
@@ -82,8 +82,8 @@ def compare(base: Callable[[], BaseSampler], prior: Prior, space: Space, trials:
     wrapped = optuna.create_study(sampler=NTKPriorSampler(counted, base(), search_space=space, seed=0))
     seconds = np.array([(ask(alone, space), ask(wrapped, space)) for _ in range(trials)]) * 1e3
     # The prior is asked once more when a trial ends.
-    refused = asked / trials - 2
-    return *np.median(seconds, axis=0), float(np.mean(seconds[:, 1] - seconds[:, 0])), refused
+    judged = asked / trials - 1
+    return *np.median(seconds, axis=0), float(np.mean(seconds[:, 1] - seconds[:, 0])), judged
 
 
 def compiled_prior() -> ntp.NTKPrior:
@@ -112,14 +112,14 @@ def main(trials: int) -> None:
         "ratio",
         "added (median)",
         "added (mean)",
-        "audits launched",
+        "draws judged",
     ):
         table.add_column(column, justify="left" if column in ("base", "prior") else "right")
     for base_name, base in BASES.items():
         for prior_name, (prior, space) in priors.items():
-            alone, both, mean, refused = compare(base, prior, space, trials)
+            alone, both, mean, judged = compare(base, prior, space, trials)
             numbers = (f"{alone:.2f}", f"{both:.2f}", f"{both / alone:.2f}", f"{both - alone:.2f}", f"{mean:.2f}")
-            table.add_row(base_name, prior_name, *numbers, f"{refused:.1f}")
+            table.add_row(base_name, prior_name, *numbers, f"{judged:.1f}")
     Console(width=120).print(table)
 
 

@@ -32,7 +32,7 @@ DEFAULT_MAX_DRAWS = 32
 DEFAULT_CANDIDATES = 16
 """Draws that compete for one trial: of so many that the prior lets through, the best-scored is launched."""
 
-FADES_AFTER = 100
+FADES_AFTER = 30
 """Trials after which fewer and fewer draws compete: by then the tuner has learnt more than the prior knows."""
 
 PROBATION = 12

@@ -163,7 +163,7 @@ def test_what_the_prior_refuses_costs_nothing_and_is_counted() -> None:
     for arm in ("random-prior", "tpe-gate", "tpe-oracle"):
         screened = studies.run(arms.ARMS[arm], wide(), 0, limits).ledger
         assert screened.spent["launched"] == 10
-        assert screened.refused > 0
+        assert screened.spare > 0
         assert screened.hopeless < alone.hopeless
 
 
@@ -211,7 +211,7 @@ def studies_by_hand() -> pd.DataFrame:
             curve = ";".join("0.1000" if at < 20 else "0.3000" for at in studies.GRID)
             hopeless = 10 if arm == "tpe" else 2
             named = {"id": f"wide/{arm}/{seed}", "space": "wide", "arm": arm, "seed": seed, "trials": 100}
-            row |= {**named, "unit": 1.0, "target_best": 0.3, "curve": curve, "hopeless": hopeless, "refused": 150}
+            row |= {**named, "unit": 1.0, "target_best": 0.3, "curve": curve, "hopeless": hopeless, "spare": 150}
             made.append({**row, "table": "t", "commit": "c"})
     return pd.DataFrame(made)
 

@@ -44,7 +44,7 @@ NAMES = {
 }
 CAPTION = (
     "to: median, interval, share of seeds that got there; times less: than the same without the prior; hopeless: "
-    f"diverged or within 0.05 of chance, of the first {FIRST} launched; refused: draws for each launched trial"
+    f"diverged or within 0.05 of chance, of the first {FIRST} launched; spare: draws judged for each launched trial beside it"
 )
 RESAMPLES = 2000
 COLOURS = {
@@ -147,7 +147,7 @@ def table(studies: pd.DataFrame, cost: str = "flops") -> Table:
     names = ["space", "arm", "seeds"]
     for target in TARGETS.values():
         names += [f"to {target}", "times less"]
-    for name in (*names, f"best after {FIXED:g}", "hopeless", "refused"):
+    for name in (*names, f"best after {FIXED:g}", "hopeless", "spare"):
         made.add_column(name, justify="left" if name in ("space", "arm") else "right")
     for space, in_space in studies.groupby("space", sort=False):
         for arm in (name for name in ARMS if (in_space["arm"] == name).any()):
@@ -170,7 +170,7 @@ def cells(rows: pd.DataFrame, base: pd.DataFrame | None, cost: str = "flops") ->
     counts = np.stack([rows["hopeless"], np.minimum(rows["launched"], FIRST)], axis=1).astype(np.float64)
     hopeless = bootstrap(share, counts)
     made.append(f"{hopeless.value:.0%} [{hopeless.low:.0%}, {hopeless.high:.0%}]")
-    made.append(f"{rows['refused'].sum() / rows['launched'].sum():.2f}")
+    made.append(f"{rows['spare'].sum() / rows['launched'].sum():.2f}")
     return made
 
 

@@ -31,7 +31,7 @@ LAUNCHED_PER_TRIAL = 2
 
 COLUMNS = (
     *("id", "space", "arm", "seed", "trials", "table", "commit"),
-    *("target_best", "unit", "best", "hopeless", "refused", *COSTS),
+    *("target_best", "unit", "best", "hopeless", "spare", *COSTS),
     *(f"{target}_{cost}" for target in CLOSE for cost in COSTS),
     *("curve", "seconds"),
 )
@@ -103,7 +103,7 @@ def described(finished: Finished, landscape: Landscape) -> dict[str, str]:
         "unit": f"{landscape.unit:.6g}",
         "best": f"{ledger.found:.6g}",
         "hopeless": str(ledger.hopeless),
-        "refused": str(ledger.refused),
+        "spare": str(ledger.spare),
         **{cost: f"{ledger.spent[cost]:.6g}" for cost in COSTS},
     }
     for target in CLOSE:

@@ -52,7 +52,7 @@ class Ledger:
     spent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COSTS, 0.0))
     reached: dict[str, dict[str, float]] = field(default_factory=dict)
     hopeless: int = 0
-    refused: int = 0
+    spare: int = 0
     found: float = 0.0
     points: list[tuple[float, float]] = field(default_factory=list)
 
@@ -117,15 +117,15 @@ def run(arm: Arm, landscape: Landscape, seed: int, limits: Limits) -> Finished:
     while ledger.spent["flops"] < enough and ledger.spent["launched"] < limits.launched and ledger.found < 0.999 * best:
         began, asked = time.process_time(), prior.asked
         trial = study.ask(landscape.space)
-        ledger.refused += max(prior.asked - asked - 1, 0)
+        ledger.spare += max(prior.asked - asked - 1, 0)
         if arm.gated:
             try:
                 prune_if_infeasible(trial, prior, seed=seed)
             except optuna.TrialPruned:
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-                ledger.refused += 1
+                ledger.spare += 1
                 seconds += time.process_time() - began
-                if ledger.refused > 10 * limits.launched:
+                if ledger.spare > 10 * limits.launched:
                     break
                 continue
         seconds += time.process_time() - began
