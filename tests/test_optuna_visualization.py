@@ -126,6 +126,21 @@ def test_trials_that_a_gate_stopped_are_refused_not_failed() -> None:
     assert savings(trials).avoided.value == len(refused)
 
 
+@pytest.mark.parametrize("as_architecture", [True, False])
+def test_a_space_with_its_own_names_is_mapped_by_the_prior_s_translation(as_architecture: bool) -> None:
+    def translated(config: Mapping[str, Any]) -> Any:
+        fields = {"weight_variance": config["gain"] ** 2, "bias_variance": 0.05, "depth": config["layers"]}
+        return ntp.Architecture(**fields) if as_architecture else fields
+
+    prior = ntp.NTKPrior(PRIOR.task, PRIOR.budget, translated)
+    study = optuna.create_study(sampler=NTKPriorSampler(prior, RandomSampler(seed=0), seed=0))
+    study.optimize(lambda t: t.suggest_float("gain", 0.8, 1.9) * t.suggest_int("layers", 1, 30), n_trials=15)
+    figure = plot_feasibility(study)
+    assert figure.layout.xaxis.title.text.startswith("weight variance")
+    assert figure.layout.yaxis.title.text.startswith("depth")
+    assert {trace.type for trace in figure.data} >= {"heatmap", "scatter"}
+
+
 def test_custom_parameters_may_be_the_axes() -> None:
     figure = plot_feasibility(of_sphere(), params=["y", "x"])
     assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("y", "x")

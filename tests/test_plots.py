@@ -130,6 +130,9 @@ def test_trials_that_have_no_place_are_counted() -> None:
     strangers = [ntp.PlottedTrial({"lr": 1.0}), trial(1.0, 3)]
     figure = ntp.plot_phase_diagram(TASK, BUDGET, trials=strangers)
     assert "1 of 2 trials" in figure.layout.title.text
+    others = ntp.plot_phase_diagram(TASK, BUDGET, fixed={"activation": "tanh"}, trials=TRIALS)
+    assert "5 of 5 trials" in others.layout.title.text
+    assert "refused" not in names(others)
 
 
 def test_any_two_numbers_may_be_the_axes_and_what_is_large_is_logarithmic() -> None:

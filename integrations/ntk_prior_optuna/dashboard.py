@@ -41,6 +41,9 @@ HEADING = "## What the prior did"
 TILE = 450
 """Height of a tile on the page, in pixels."""
 
+LONG = 300
+"""Points that are described one by one at most."""
+
 _logger = optuna.logging.get_logger("optuna.ntk_prior")
 
 
@@ -55,7 +58,7 @@ class DashboardCallback:
     end for a picture.
 
     Args:
-        every: Trials from one writing to the next.
+        every: Trials from one writing to the next. Each writes all figures to the storage: more for large studies.
         target: What trials are compared by, as for the figures; needed for several objectives.
         target_name: What that is.
         prior: Draws the map; None for that of the study's ``NTKPriorSampler``.
@@ -116,15 +119,20 @@ class DashboardCallback:
 
 
 def as_tile(figure: go.Figure) -> go.Figure:
-    """A figure that fits the page's tiles, and whose map says nothing under the mouse.
+    """A figure that fits the page's tiles, and that says under the mouse only what costs little.
 
-    The storage keeps figures in small pieces, of which there would be ten times as many else.
+    The storage keeps figures in small pieces, of which there would be several times as many else.
     """
     figure.update_layout(height=TILE, font_size=11, legend_font_size=10, margin_b=40)
     figure.update_xaxes(title_font_size=11)
     figure.update_yaxes(title_font_size=11)
     figure.update_traces(customdata=None, text=None, hovertemplate=None, hoverinfo="skip", selector={"type": "heatmap"})
+    figure.for_each_trace(lambda trace: trace.update(text=None, hoverinfo="x+y"), selector=_is_long)
     return figure
+
+
+def _is_long(trace: Any) -> bool:
+    return trace.type == "scatter" and isinstance(trace.text, tuple) and len(trace.text) > LONG
 
 
 def note(study: optuna.Study, target: Target | None = None) -> str:

@@ -112,7 +112,8 @@ def plot_phase_diagram(
         _draw_map(figure, place, found, across, up)
         _draw_lines(figure, place, theory_lines(across, up, facet.config, task), at)
         add_trials(figure, place, across, up, [one for one in shown if belongs(one, facet)], outcome_name)
-    _add_legend(figure, maps, constants, shown, outcome_name)
+    visible = [one for one in shown if has_place(one, across, up) and any(belongs(one, facet) for facet in facets)]
+    _add_legend(figure, maps, constants, visible, outcome_name)
     bar = {
         "title": {"text": theme.plain(outcome_name), "side": "right", "font": {"size": theme.FONT_SIZE}},
         "thickness": 12,

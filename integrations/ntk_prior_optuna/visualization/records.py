@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import optuna
@@ -12,7 +11,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from ntk_prior import DEFAULT_THRESHOLD, NTKPrior, PlottedTrial
+from ntk_prior import DEFAULT_THRESHOLD, Architecture, NTKPrior, PlottedTrial
 from ntk_prior.evidence import Evidence
 from ntk_prior.plots.axes import AXES, Axis, axis_of, is_number
 from ntk_prior.screening import Record
@@ -110,12 +109,12 @@ def in_fields(params: dict[str, Any], prior: NTKPrior | None) -> dict[str, Any]:
     if prior is None or prior.to_architecture is None:
         return params
     try:
-        judged = prior(params)
-    except (TypeError, ValueError):
+        mapped = prior.to_architecture(params)
+    except Exception:  # the user's code, which the sampler does not stop for either
         return params
-    if judged.architecture is None:
+    if mapped is None:
         return params
-    return {**params, **asdict(judged.architecture), **asdict(judged.budget)}
+    return {**params, **(vars(mapped) if isinstance(mapped, Architecture) else mapped)}
 
 
 def has_records(study: optuna.Study) -> bool:
