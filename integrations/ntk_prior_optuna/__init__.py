@@ -9,8 +9,9 @@ except ModuleNotFoundError as error:
         "ntk_prior_optuna needs Optuna, which is not installed: pip install 'ntk-prior[optuna]'"
     ) from error
 
+from ntk_prior_optuna import visualization
 from ntk_prior_optuna.gate import prune_if_infeasible
 from ntk_prior_optuna.outcomes import finished_trials
 from ntk_prior_optuna.sampler import NTKPriorSampler
 
-__all__ = ["NTKPriorSampler", "finished_trials", "prune_if_infeasible"]
+__all__ = ["NTKPriorSampler", "finished_trials", "prune_if_infeasible", "visualization"]
