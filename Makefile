@@ -11,7 +11,7 @@ PYTEST_WORKERS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 DIST ?= dist
 
-.PHONY: help install demo test test-older-optuna test-newest-jax lint format bench constraints wheel clean
+.PHONY: help install demo test test-older-optuna test-newest-jax lint docs format bench constraints wheel clean
 
 help:
 	@echo "make demo               tune a network on real images, hopeless configurations refused before launch"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-older-optuna  run the sampler's tests with Optuna 4.9"
 	@echo "make test-newest-jax    run the tests of what stands on JAX with its newest release (needs Python 3.12 or 3.13)"
 	@echo "make lint               ruff, mypy and import-linter"
+	@echo "make docs               build the documentation into build/site/ and check its links"
 	@echo "make format             let ruff rewrite the sources"
 	@echo "make bench              measure the predictor and the exact tier against neural-tangents and NumPy, and what ask and suggest cost"
 	@echo "make wheel              build the wheel into $(DIST)/"
@@ -70,6 +71,11 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# MathML and system fonts: the pages ask no other host for anything, which the second command checks.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python .ci/check_links.py build/site
 
 format: $(STAMP)
 	$(BIN)/ruff format .

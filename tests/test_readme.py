@@ -11,11 +11,12 @@ import numpy as np
 import optuna
 import pytest
 from flax import linen as nn
+from snippets import snippets
 
 from ntk_prior import Budget, NTKPrior, Task
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+README = Path(__file__).parents[1] / "README.md"
+SNIPPETS = [one.code for one in snippets(README)]
 
 
 @pytest.fixture
@@ -77,6 +78,6 @@ def test_the_ray_snippet_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_every_script_that_the_readme_names_exists() -> None:
-    named = re.findall(r"(?:benchmarks|examples|docs)/\w+\.\w+", README)
+    named = re.findall(r"(?:benchmarks|examples|docs)/\w+\.\w+", README.read_text(encoding="utf-8"))
     assert named
     assert all((Path(__file__).parents[1] / name).exists() for name in named)
