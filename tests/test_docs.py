@@ -6,6 +6,10 @@ import importlib
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +18,8 @@ import optuna
 import pytest
 import yaml
 from snippets import run_page, snippets
+
+pytest_plugins = ["browser"]
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -137,3 +143,32 @@ def test_formulas_are_drawn_by_the_browser_itself(site: Path) -> None:
     assert "arithmatex" not in theory
     assert "\\sigma" not in theory
     assert "MathJax" not in theory
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def address(site: Path) -> Iterator[str]:
+    """Where the site is served."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_browser_draws_formulas_and_searches_without_asking_another_host(address: str, page: Any) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}/theory.html")
+    fraction = page.locator("math[display=block] mfrac").first.bounding_box()
+    assert fraction["height"] > 20
+    page.keyboard.press("/")
+    page.keyboard.type("condition number")
+    page.wait_for_selector(".md-search-result__link")
+    found = [link.get_attribute("href") for link in page.query_selector_all(".md-search-result__link")]
+    assert any("theory.html" in link for link in found)
+    assert len(asked) > 5
+    assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
