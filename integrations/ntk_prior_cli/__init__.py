@@ -8,7 +8,10 @@ import sys
 import typer
 
 from ntk_prior_cli.console import INTERRUPTED, errors
+from ntk_prior_cli.map import map_
+from ntk_prior_cli.options import naming_options
 from ntk_prior_cli.preview import preview
+from ntk_prior_cli.report import report
 from ntk_prior_cli.score import score
 from ntk_prior_cli.tune import tune
 
@@ -17,13 +20,18 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="ntk-prior",
     help="Keep hopeless neural networks from being launched.",
+    epilog="Exit codes: 0 done, 1 nothing was launched or the run failed, 2 wrong usage or input, 130 stopped by "
+    "Ctrl-C with everything so far kept. 'ntk-prior --install-completion' makes the shell complete commands and "
+    "options.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(score)
-app.command()(preview)
-app.command()(tune)
+app.command()(naming_options(score))
+app.command("map")(naming_options(map_))
+app.command()(naming_options(preview))
+app.command()(naming_options(tune))
+app.command()(naming_options(report))
 
 
 def main() -> None:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+NOTES = "ntk_prior_tune"
+"""User attribute of a study with what is worth knowing of the run, such as its seed."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -30,10 +33,12 @@ class Job:
     resume: bool
     seed: int
     output: Path
+    report: Path
     engine: Literal["optuna", "ray"] = "optuna"
     address: str | None = None
     gpus_per_trial: float | None = None
     storage_path: Path | None = None
+    as_json: bool = False
 
 
 def run(job: Job) -> int:

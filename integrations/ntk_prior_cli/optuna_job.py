@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from ntk_prior import DEFAULT_THRESHOLD, Feasibility, NTKPrior
+from ntk_prior import DEFAULT_THRESHOLD, Feasibility, NTKPrior, PlottedTrial
+from ntk_prior_cli.conclusion import MEASURES, OUTCOME, Launched, Outcome, Refused, conclude, facts
 from ntk_prior_cli.console import INTERRUPTED, errors, progress_bar
-from ntk_prior_cli.job import Job
-from ntk_prior_cli.report import Launched, Outcome, Refused, conclude
+from ntk_prior_cli.job import NOTES, Job
 from ntk_prior_cli.samplers import base_sampler
 from ntk_prior_cli.space import Domain, Floats, Integers, search_space
 from ntk_prior_cli.training import trained
 from ntk_prior_cli.workload import load, prepared_prior
 from ntk_prior_optuna import NTKPriorSampler
+
+if TYPE_CHECKING:
+    from ntk_prior_report import Run
 
 RESULT = "result"
 """User attribute of a trial with what its training reached."""
@@ -46,7 +49,7 @@ class Ledger:
             entry for entry in self.judged if entry[1].score is not None and entry[1].score < DEFAULT_THRESHOLD
         ]
         entries = [entry for entry in held_back if json.dumps(entry[0], sort_keys=True) not in taken]
-        return [Refused(params, found.verdict.value) for params, found in entries]
+        return [Refused(params, found.verdict.value, found.score or 0.0, found.reason) for params, found in entries]
 
 
 def run(job: Job) -> int:
@@ -68,6 +71,7 @@ def run(job: Job) -> int:
         trial.set_user_attr(RESULT, result)
         return float(result["best_test_accuracy"])
 
+    study.set_user_attr(NOTES, facts(job, images))
     started = time.perf_counter()
     remaining = max(job.trials - len(launched_trials(study)), 0)
     interrupted = not _optimise(study, objective, remaining)
@@ -76,10 +80,36 @@ def run(job: Job) -> int:
         Launched(trial.number, trial.params, trial.user_attrs[RESULT], trial.user_attrs.get("ntk_prior"))
         for trial in launched_trials(study)
     ]
-    conclude(job, Outcome(launched, refused, "this run", time.perf_counter() - started), prior.budget, images)
+    outcome = Outcome(launched, refused, "this run", time.perf_counter() - started)
+    conclude(job, outcome, prior.budget, images, lambda: page_content(job, study, prior, refused))
     if interrupted:
         return INTERRUPTED
     return 0 if launched else 1
+
+
+def page_content(job: Job, study: optuna.Study, prior: NTKPrior, refused: list[Refused]) -> Run:
+    """The study as the report shows it, with the draws that this run has refused."""
+    from ntk_prior_cli.measures import Measures, foretold  # the report has an extra of its own
+    from ntk_prior_cli.optuna_source import run_of_study, without_password
+    from ntk_prior_report import Row
+
+    told = {"Storage": without_password(job.storage)} if job.storage else {}
+    found = run_of_study(study, None, outcome_name=OUTCOME, prior=prior, facts=told)
+    drawn = [
+        Row(
+            PlottedTrial(one.params, one.verdict, one.score, launched=False, name=f"refused {number}"),
+            one.params,
+            state="never launched",
+            reason=one.reason,
+        )
+        for number, one in enumerate(refused)
+    ]
+    return replace(
+        found,
+        rows=[*found.rows, *drawn],
+        refused_in="this run" if job.prior else None,
+        foretold=foretold(prior, found.rows, Measures(*MEASURES)),
+    )
 
 
 def distribution(domain: Domain) -> BaseDistribution:

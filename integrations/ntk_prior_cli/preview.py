@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -13,11 +13,35 @@ import yaml
 from numpy.typing import NDArray
 from rich.table import Table
 
-from ntk_prior import Budget, FeasibilityTable, NTKPrior, Verdict
-from ntk_prior_cli.console import Optimizer, Parametrization, errors, momentum_of, output, task_from
+from ntk_prior import FeasibilityTable, NTKPrior, PlottedTrial, Verdict, plot_phase_diagram
+from ntk_prior.plots import theme
+from ntk_prior.plots.axes import AXES
+from ntk_prior.plots.trials import slice_through
+from ntk_prior_cli.console import errors, output
+from ntk_prior_cli.options import (
+    AsJson,
+    NTrain,
+    Optimizer,
+    OptimizerName,
+    Parametrization,
+    ParametrizationName,
+    Steps,
+    TaskFile,
+    Width,
+    budget_from,
+    task_from,
+)
+from ntk_prior_cli.picture_file import require_figure_name, write_figure
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 SAMPLES = 10_000
 BINS = 5
+SLICED = 500
+"""Draws in whose middle a picture lies."""
+PLOTTED = tuple(dict.fromkeys(("weight_variance", "depth", "bias_variance", "learning_rate", *AXES)))
+"""Parameters that a picture may show, the preferred ones first."""
 TOO_MUCH, TOO_LITTLE = 0.9, 0.05
 
 
@@ -28,31 +52,37 @@ def preview(
             help="JSON or YAML: name to {type: float|int|categorical, low, high, log, choices} or a constant."
         ),
     ],
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 3000,
-    optimizer: Annotated[Optimizer, typer.Option()] = Optimizer.SGD,
-    width: Annotated[int | None, typer.Option(help="Default: infinite.")] = None,
-    parametrization: Annotated[Parametrization, typer.Option()] = Parametrization.NTK,
-    n_train: Annotated[int, typer.Option(help="CIFAR-10 training images.")] = 50_000,
-    task: Annotated[Path | None, typer.Option(help="Task summary written by Task.save, in place of CIFAR-10.")] = None,
-    seed: Annotated[int, typer.Option()] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    steps: Steps = 3000,
+    optimizer: OptimizerName = Optimizer.SGD,
+    width: Width = None,
+    parametrization: ParametrizationName = Parametrization.NTK,
+    n_train: NTrain = 50_000,
+    task: TaskFile = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw a picture of the space, a .html, .png, .svg or .pdf file.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Share of a search space that would be refused, by verdict and over each parameter's range.
 
-    Example: ntk-prior preview space.yaml --width 256
+    For example:
 
-    where space.yaml holds, say, 'depth: {type: int, low: 1, high: 64, log: true}' and 'activation: tanh'.
+    ntk-prior preview space.yaml --width 256 --plot space.html
+
+    where space.yaml holds, say, 'depth: {type: int, low: 1, high: 64, log: true}' and 'activation: tanh'. Pictures
+    other than .html need Chrome or Chromium.
     """
-    columns = drawn(read_space(space), SAMPLES, seed)
-    budget = Budget(
-        steps,
-        optimizer=optimizer.value,
-        momentum=momentum_of(optimizer),
-        width=width,
-        parametrization=parametrization.value,
-    )
-    found = NTKPrior(task_from(task, n_train), budget).score_many(columns)
+    if plot is not None:
+        require_figure_name("--plot", plot)
+    entries = read_space(space)
+    columns = drawn(entries, SAMPLES, seed)
+    prior = NTKPrior(task_from(task, n_train), budget_from(steps, optimizer, parametrization, width))
+    found = prior.score_many(columns)
     report = summarised(columns, found)
+    if plot is not None:
+        write_figure("--plot", picture(prior, entries, columns, report["refused"]), plot)
+        report["plot"] = str(plot)
     if as_json:
         output.print_json(json.dumps(report))
     else:
@@ -138,6 +168,48 @@ def summarised(columns: Mapping[str, NDArray[Any]], found: FeasibilityTable) -> 
     }
 
 
+def picture(
+    prior: NTKPrior, space: Mapping[str, Mapping[str, Any]], columns: Mapping[str, NDArray[Any]], refused: float
+) -> go.Figure:
+    """The prior's map over two parameters of a space, with the others in the middle of their draws.
+
+    Args:
+        prior: The prior.
+        space: The space.
+        columns: Draws from it.
+        refused: The share of these that would be refused.
+
+    Raises:
+        ValueError: If the space has no two numeric parameters that the theory knows.
+    """
+    spread = [
+        name for name in PLOTTED if name in space and space[name]["type"] != "categorical" and np.ptp(columns[name]) > 0
+    ]
+    if len(spread) < 2:
+        raise ValueError(
+            f"--plot: expected a space with two numeric ranges among {', '.join(PLOTTED)}, received "
+            f"{', '.join(spread) or 'none'}: leave --plot out, or draw a map with 'ntk-prior map'"
+        )
+    x, y = spread[:2]
+    shown = [
+        PlottedTrial(dict(zip(columns, row, strict=True)))
+        for row in zip(*(column[:SLICED].tolist() for column in columns.values()), strict=True)
+    ]
+    figure = plot_phase_diagram(
+        prior.task,
+        prior.budget,
+        x,
+        y,
+        fixed=slice_through(shown, x, y),
+        calibration=prior.calibration,
+        ranges={name: (space[name]["low"], space[name]["high"]) for name in (x, y)},
+    )
+    theme.add_note(
+        figure, f"Of the whole space {refused:.0%} would be refused; other parameters are in its middle here"
+    )
+    return figure
+
+
 def _print(report: Mapping[str, Any]) -> None:
     table = Table(title=f"{report['refused']:.0%} of {report['samples']:,} draws would be refused")
     table.add_column("verdict")
@@ -152,3 +224,5 @@ def _print(report: Mapping[str, Any]) -> None:
         for k, (label, share) in enumerate(groups.items()):
             by_range.add_row("" if k else name, label, f"{share:.0%}")
     output.print(by_range)
+    if "plot" in report:
+        output.print(f"picture: {report['plot']}", markup=False, highlight=False)

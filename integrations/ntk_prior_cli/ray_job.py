@@ -6,8 +6,9 @@ import json
 import logging
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import ray
@@ -17,14 +18,17 @@ from ray.tune.search import Searcher
 
 from ntk_prior import NTKPrior
 from ntk_prior.data import Images
+from ntk_prior_cli.conclusion import MEASURES, OUTCOME, Launched, Outcome, Refused, conclude, facts
 from ntk_prior_cli.console import INTERRUPTED, errors, progress_bar
 from ntk_prior_cli.job import Job
-from ntk_prior_cli.report import Launched, Outcome, Refused, conclude
 from ntk_prior_cli.space import Domain, Floats, Integers, search_space
 from ntk_prior_cli.training import Result, trained
 from ntk_prior_cli.workload import load, prepared_prior
 from ntk_prior_ray import NTKPriorCallback, NTKPriorSearch
 from ntk_prior_ray.callback import COLUMN, REJECTIONS
+
+if TYPE_CHECKING:
+    from ntk_prior_report import Run
 
 METRIC, STEP, RESULT = "best_test_accuracy", "step", "result"
 """What each report holds: the objective, the steps taken, and the result so far."""
@@ -87,7 +91,8 @@ def run(job: Job) -> int:
         ray.shutdown()
     refused = refused_in(experiment) if job.prior else []
     launched = launched_trials(results)
-    conclude(job, Outcome(launched, refused, REJECTIONS, time.perf_counter() - started), prior.budget, images)
+    outcome = Outcome(launched, refused, REJECTIONS, time.perf_counter() - started)
+    conclude(job, outcome, prior.budget, images, lambda: page_content(job, experiment, prior, images))
     if results.num_errors:
         errors.print(f"{results.num_errors} trials failed, the last one: {results.errors[-1]}", markup=False)
     # Ray counts trials that Ctrl-C cut off as terminated.
@@ -193,4 +198,15 @@ def refused_in(experiment: Path) -> list[Refused]:
     """Refused configurations of an experiment, as its file tells them."""
     path = experiment / REJECTIONS
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [Refused(entry["config"], entry["verdict"]) for entry in map(json.loads, lines)]
+    entries = map(json.loads, lines)
+    return [Refused(entry["config"], entry["verdict"], entry["score"], entry["reason"]) for entry in entries]
+
+
+def page_content(job: Job, experiment: Path, prior: NTKPrior, images: Images) -> Run:
+    """The experiment as the report shows it."""
+    from ntk_prior_cli.measures import Measures, foretold  # the report has an extra of its own
+    from ntk_prior_cli.ray_source import run_of_experiment
+
+    told = facts(job, images) | {"Folder": experiment}
+    found = run_of_experiment(experiment, METRIC, "max", prior, outcome_name=OUTCOME, facts=told)
+    return replace(found, foretold=foretold(prior, found.rows, Measures(*MEASURES)))

@@ -1,126 +1,134 @@
-"""What a run did: as JSON, and on the screen. Engines hand in the same rows."""
+"""``ntk-prior report``: what the prior did in a study or an experiment, as one page."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
-from rich.table import Table
+import typer
 
-from ntk_prior import Budget
-from ntk_prior.data import Images
+from ntk_prior import DEFAULT_THRESHOLD, NTKPrior
 from ntk_prior_cli.console import output
-from ntk_prior_cli.job import Job
-from ntk_prior_cli.training import Result, flops, specification
+from ntk_prior_cli.options import AsJson
+
+if TYPE_CHECKING:
+    from ntk_prior_report import Run, Summary
 
 
-class Launched(NamedTuple):
-    """A trial whose training ended without an error.
+class Mode(StrEnum):
+    """Which values of a metric are better."""
 
-    Attributes:
-        number: Its number.
-        params: Its configuration.
-        result: What its training reached.
-        prior: What the prior said of it, or None without a prior.
+    MIN = "min"
+    MAX = "max"
+
+
+def report(
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="Name of a study in --storage, or folder of a Ray Tune experiment.")
+    ],
+    storage: Annotated[
+        str | None, typer.Option(help="Optuna storage: a URL such as sqlite:///study.db, or the file of a database.")
+    ] = None,
+    output_path: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("ntk-prior-report.html"),
+    prior: Annotated[
+        Path | None, typer.Option(help="The prior, written by NTKPrior.save: draws the map below the trials.")
+    ] = None,
+    objective: Annotated[
+        int | None, typer.Option(min=0, help="Of a study with several: the one that counts, from 0.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Of Ray's results: what trials are compared by. Default: that of the experiment.")
+    ] = None,
+    mode: Annotated[Mode | None, typer.Option(help="Of Ray's results: which values of the metric are better.")] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Below which scores were refused.")
+    ] = DEFAULT_THRESHOLD,
+    test_accuracy: Annotated[
+        str | None, typer.Option(help="With --prior: user attribute or metric that holds it, for the calibration.")
+    ] = None,
+    train_accuracy: Annotated[str | None, typer.Option(help="Likewise.")] = None,
+    diverged: Annotated[str | None, typer.Option(help="Likewise: whether the training diverged.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What was refused and why, and whether the prior was right, as one HTML page that needs no network.
+
+    For example:
+
+    ntk-prior report my-study --storage sqlite:///study.db -o report.html
+
+    ntk-prior report ~/ray_results/my-experiment --metric accuracy --mode max
+
+    With --prior prior.json the page also shows what the prior says of the networks around the trials; names of metrics
+    may have slashes, such as result/test_accuracy. --json prints the page's numbers.
     """
+    from ntk_prior_cli.measures import Measures, foretold  # the report has an extra of its own
 
-    number: int
-    params: dict[str, Any]
-    result: Result
-    prior: dict[str, Any] | None
+    if prior is None:
+        given = {"--test-accuracy": test_accuracy, "--train-accuracy": train_accuracy, "--diverged": diverged}
+        for option, value in given.items():
+            if value is not None:
+                raise ValueError(f"{option}: expected --prior beside it, received {value!r} alone: add --prior FILE")
+    known = None if prior is None else NTKPrior.load(prior)
+    run = replace(_run(study, storage, objective, metric, mode, known), threshold=threshold)
+    if known is not None:
+        names = Measures(test_accuracy, train_accuracy, diverged)
+        run = replace(run, prior=known, foretold=foretold(known, run.rows, names))
+    found = written(run, output_path)
+    if as_json:
+        output.print_json(json.dumps({"output": str(output_path), **found.to_json()}))
+    else:
+        _print(found, output_path)
 
 
-class Refused(NamedTuple):
-    """A configuration that was not launched, and the prior's verdict."""
+def written(run: Run, path: Path) -> Summary:
+    """Write the page of a run; returns its numbers.
 
-    params: dict[str, Any]
-    verdict: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an engine did.
-
-    Attributes:
-        launched: The trials.
-        refused: What the prior refused.
-        refused_in: Where these refusals are from, in words.
-        seconds: That this run took.
+    Raises:
+        ImportError: If the extra is not installed.
+        OSError: If the file cannot be written.
     """
+    from ntk_prior_report import summarised, write
 
-    launched: Sequence[Launched]
-    refused: Sequence[Refused]
-    refused_in: str
-    seconds: float
-
-
-def conclude(job: Job, outcome: Outcome, budget: Budget, images: Images) -> None:
-    """Write the report and print it."""
-    report = reported(job, outcome, budget, images)
-    job.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    _print(report, job.output)
+    found = summarised(run)
+    write(run, path, found)
+    return found
 
 
-def reported(job: Job, outcome: Outcome, budget: Budget, images: Images) -> dict[str, Any]:
-    """What the run did, as JSON-serialisable values.
+def _run(
+    study: str,
+    storage: str | None,
+    objective: int | None,
+    metric: str | None,
+    mode: Mode | None,
+    prior: NTKPrior | None,
+) -> Run:
+    if storage is None:
+        if objective is not None:
+            raise ValueError(f"--objective: expected none without --storage, received {objective}: use --metric")
+        if not Path(study).is_dir():
+            raise ValueError(
+                f"STUDY: expected the folder of a Ray Tune experiment, received {study!r}, which is no folder: give "
+                "--storage for a study of Optuna's"
+            )
+        from ntk_prior_cli.ray_source import run_of_experiment
 
-    Args:
-        job: The options.
-        outcome: What the engine did.
-        budget: Of each training.
-        images: The data.
-    """
-    results = [trial.result for trial in outcome.launched]
-    chance = 1.0 / images.n_classes
-    best = max(outcome.launched, key=lambda trial: trial.result["best_test_accuracy"], default=None)
-    saved = (flops(*specification(params, job, budget), images) for params, _ in outcome.refused)
-    return {
-        "options": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(job).items()},
-        "data": images.name,
-        "launched": len(results),
-        "stopped_early": sum(result["steps"] < job.steps and not result["diverged"] for result in results),
-        "refused": dict(Counter(verdict for _, verdict in outcome.refused)),
-        "best_test_accuracy": best.result["best_test_accuracy"] if best else None,
-        "best_params": best.params if best else None,
-        "launched_hopeless": sum(hopeless(result, chance) for result in results),
-        "launched_flops": sum(result["flops"] for result in results),
-        "refused_flops": sum(saved),
-        "refused_flops_are": "6 per weight application, for the steps of the budget, of every draw refused in "
-        + outcome.refused_in,
-        "training_seconds": sum(result["seconds"] for result in results),
-        "seconds": outcome.seconds,
-        "trials": [trial._asdict() for trial in outcome.launched],
-    }
+        return run_of_experiment(Path(study), metric, None if mode is None else mode.value, prior)
+    for option, value in {"--metric": metric, "--mode": mode}.items():
+        if value is not None:
+            raise ValueError(
+                f"{option}: expected none with --storage, received {str(value)!r}: the study knows its objectives"
+            )
+    from ntk_prior_cli.optuna_source import load_study, run_of_study, without_password  # this needs Optuna
+
+    return run_of_study(load_study(study, storage), objective, facts={"Storage": without_password(storage)})
 
 
-def hopeless(result: Mapping[str, Any], chance: float) -> bool:
-    """Whether a launched trial was not worth it: it diverged, or stayed within 5 points of chance on test images."""
-    return bool(result["diverged"] or result["best_test_accuracy"] < chance + 0.05)
-
-
-def _print(report: Mapping[str, Any], path: Path) -> None:
-    table = Table(show_header=False, title=f"{report['data']}, {report['options']['base']} sampler")
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_row("launched", str(report["launched"]))
-    table.add_row("  of these diverged or at chance", str(report["launched_hopeless"]))
-    if report["stopped_early"]:
-        table.add_row("  of these stopped early by ASHA", str(report["stopped_early"]))
-    if report["options"]["prior"]:
-        table.add_row("refused before launch", str(sum(report["refused"].values())))
-        for verdict, count in sorted(report["refused"].items()):
-            table.add_row(f"  {verdict}", str(count))
-    if report["best_test_accuracy"] is not None:
-        table.add_row("best test accuracy", f"{report['best_test_accuracy']:.3f}")
-    table.add_row("training compute spent", f"{report['launched_flops']:.2g} FLOP")
-    if report["options"]["prior"]:
-        table.add_row("compute of the refused, estimated*", f"{report['refused_flops']:.2g} FLOP")
-    table.add_row("training time", f"{report['training_seconds']:.0f} s")
-    output.print(table)
-    if report["options"]["prior"]:
-        output.print(f"* {report['refused_flops_are']}")
-    output.print(f"report: {path}")
+def _print(found: Summary, path: Path) -> None:
+    output.print(f"launched {found.launched}, of these {found.audited} audits; refused draws on record {found.refused}")
+    for one in found.verdicts:
+        counts = f"refused {one.refused}, launched {one.launched}"
+        output.print(f"  {one.verdict or 'not judged'}: {counts}", markup=False, highlight=False)
+    output.print(f"report: {path}", markup=False, highlight=False)

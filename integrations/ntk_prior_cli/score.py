@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ntk_prior import Architecture, Budget, feasibility
-from ntk_prior_cli.console import Kind, Optimizer, Parametrization, momentum_of, output, task_from
+from ntk_prior import Architecture, feasibility
+from ntk_prior_cli.console import output
+from ntk_prior_cli.options import (
+    AsJson,
+    BatchSize,
+    Kind,
+    LearningRate,
+    NTrain,
+    Optimizer,
+    OptimizerName,
+    Parametrization,
+    ParametrizationName,
+    Steps,
+    TaskFile,
+    Width,
+    budget_from,
+    task_from,
+)
 
 
 def score(
@@ -20,32 +35,28 @@ def score(
     kind: Annotated[Kind, typer.Option(help="Fully connected or convolutional.")] = Kind.FCN,
     pooling: Annotated[bool, typer.Option(help="Global average pooling (cnn).")] = False,
     keep_rate: Annotated[float, typer.Option(help="Probability that dropout keeps a unit.")] = 1.0,
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 3000,
-    learning_rate: Annotated[float | None, typer.Option(help="Default: half the largest stable one.")] = None,
-    optimizer: Annotated[Optimizer, typer.Option()] = Optimizer.SGD,
-    batch_size: Annotated[int | None, typer.Option(help="Default: the full batch.")] = None,
-    width: Annotated[int | None, typer.Option(help="Default: infinite.")] = None,
-    parametrization: Annotated[Parametrization, typer.Option()] = Parametrization.NTK,
-    n_train: Annotated[int, typer.Option(help="CIFAR-10 training images.")] = 50_000,
-    task: Annotated[Path | None, typer.Option(help="Task summary written by Task.save, in place of CIFAR-10.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    steps: Steps = 3000,
+    learning_rate: LearningRate = None,
+    optimizer: OptimizerName = Optimizer.SGD,
+    batch_size: BatchSize = None,
+    width: Width = None,
+    parametrization: ParametrizationName = Parametrization.NTK,
+    n_train: NTrain = 50_000,
+    task: TaskFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Judge one configuration: verdict, both sides, the binding reason and the nearest fix.
 
-    Example: ntk-prior score --weight-variance 1.2 --depth 48 --width 256
+    For example:
+
+    ntk-prior score --weight-variance 1.2 --depth 48 --width 256
+
+    ntk-prior score --weight-variance 2 --depth 20 --activation relu --learning-rate 0.1 --json
     """
     architecture = Architecture(
         weight_variance, bias_variance, depth, activation, kind.value, pooling=pooling, keep_rate=keep_rate
     )
-    budget = Budget(
-        steps,
-        learning_rate,
-        optimizer.value,
-        momentum_of(optimizer),
-        batch_size=batch_size,
-        width=width,
-        parametrization=parametrization.value,
-    )
+    budget = budget_from(steps, optimizer, parametrization, width, learning_rate, batch_size)
     found = feasibility(architecture, task_from(task, n_train), budget)
     spectrum = found.spectrum
     values = {

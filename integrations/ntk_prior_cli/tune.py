@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ntk_prior_cli.console import Kind, Optimizer, Parametrization
+from ntk_prior_cli.options import AsJson, Kind, Optimizer, OptimizerName, Parametrization, ParametrizationName
 
 
 class Data(StrEnum):
@@ -48,8 +48,8 @@ def tune(
     width: Annotated[int, typer.Option(min=1, help="Units or channels per layer.")] = 128,
     n_train: Annotated[int, typer.Option(min=2, help="Training images, balanced over the classes.")] = 512,
     side: Annotated[int | None, typer.Option(help="Average images down to this side.")] = None,
-    optimizer: Annotated[Optimizer, typer.Option()] = Optimizer.SGD,
-    parametrization: Annotated[Parametrization, typer.Option()] = Parametrization.NTK,
+    optimizer: OptimizerName = Optimizer.SGD,
+    parametrization: ParametrizationName = Parametrization.NTK,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the full batch.")] = None,
     storage: Annotated[str | None, typer.Option(help="Optuna storage URL; default: in memory.")] = None,
     study: Annotated[str, typer.Option(help="Name of the study in the storage, or of Ray's experiment.")] = "ntk-prior",
@@ -57,8 +57,11 @@ def tune(
         bool,
         typer.Option(help="Go on with the study of that name up to --trials in all (with Ray: as many as it had)."),
     ] = False,
-    seed: Annotated[int, typer.Option()] = 0,
-    output: Annotated[Path, typer.Option(help="JSON report.")] = Path("ntk-prior-report.json"),
+    seed: Annotated[int, typer.Option(min=0, help="Of the search and of the trainings.")] = 0,
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSON report.")] = Path("ntk-prior-report.json"),
+    report: Annotated[
+        Path | None, typer.Option(help="Report as a page, as by 'ntk-prior report'; default: .html beside --output.")
+    ] = None,
     engine: Annotated[Engine, typer.Option(help="Tuner that launches the trials.")] = Engine.OPTUNA,
     address: Annotated[str | None, typer.Option(help="Ray cluster, such as auto; default: a local one.")] = None,
     gpus_per_trial: Annotated[
@@ -67,6 +70,7 @@ def tune(
     storage_path: Annotated[
         Path | None, typer.Option(help="Folder of Ray's results, shared by all nodes; default: ntk-prior-ray.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Tune weight variance, bias variance, depth, activation, pooling and learning rate of a Flax network.
 
@@ -78,7 +82,8 @@ def tune(
 
     ntk-prior tune --engine ray --address auto --gpus-per-trial 0.5 --trials 200
 
-    With Ray, ASHA stops trials that fall behind, and --resume finishes an interrupted run: with the number of trials,
+    At the end it writes what it did as JSON (--output), and as a page with tables and pictures (--report). With Ray,
+    ASHA stops trials that fall behind, and --resume finishes an interrupted run: with the number of trials,
     sampler and prior that it was started with, and on the data and for the steps that are given now.
     """
     # Only this command needs the extras; the others must work without them.
@@ -104,10 +109,12 @@ def tune(
         resume=resume,
         seed=seed,
         output=output,
+        report=output.with_suffix(".html") if report is None else report,
         engine=engine.value,
         address=address,
         gpus_per_trial=gpus_per_trial,
         storage_path=storage_path,
+        as_json=as_json,
     )
     code = run(job)
     if code:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ntk_prior import Budget, NTKPrior, Task
 from ntk_prior.data import Images, download_cifar10, load_cifar10, load_digits, prepared
-from ntk_prior_cli.console import Optimizer, momentum_of
 from ntk_prior_cli.job import Job
+from ntk_prior_cli.options import Optimizer, momentum_of
 
 
 def load(job: Job) -> Images:

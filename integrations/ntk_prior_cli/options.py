@@ -1,0 +1,101 @@
+"""What the options of several commands have in common, and errors that name them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+
+from ntk_prior import Budget, Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Kind(StrEnum):
+    """Kinds of network."""
+
+    FCN = "fcn"
+    CNN = "cnn"
+
+
+class Optimizer(StrEnum):
+    """Optimisers."""
+
+    SGD = "sgd"
+    MOMENTUM = "momentum"
+    ADAM = "adam"
+
+
+class Parametrization(StrEnum):
+    """Parametrizations."""
+
+    NTK = "ntk"
+    STANDARD = "standard"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+BatchSize = Annotated[int | None, typer.Option(help="Default: the full batch.")]
+LearningRate = Annotated[float | None, typer.Option(help="Default: half the largest stable one.")]
+NTrain = Annotated[int, typer.Option(help="CIFAR-10 training images.")]
+OptimizerName = Annotated[Optimizer, typer.Option()]
+ParametrizationName = Annotated[Parametrization, typer.Option()]
+Steps = Annotated[int, typer.Option(help="Optimiser steps.")]
+TaskFile = Annotated[Path | None, typer.Option(help="Task summary written by Task.save, in place of CIFAR-10.")]
+Width = Annotated[int | None, typer.Option(help="Default: infinite.")]
+
+
+def task_from(path: Path | None, n_train: int) -> Task:
+    """The task summary in a file, or CIFAR-10."""
+    return Task.cifar10(n_train) if path is None else Task.load(path)
+
+
+def momentum_of(optimizer: Optimizer) -> float:
+    """The usual coefficient of the heavy ball, 0 for other optimisers."""
+    return 0.9 if optimizer is Optimizer.MOMENTUM else 0.0
+
+
+def budget_from(
+    steps: int,
+    optimizer: Optimizer,
+    parametrization: Parametrization,
+    width: int | None,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+) -> Budget:
+    """The budget that options describe."""
+    return Budget(
+        steps,
+        learning_rate,
+        optimizer.value,
+        momentum_of(optimizer),
+        batch_size=batch_size,
+        width=width,
+        parametrization=parametrization.value,
+    )
+
+
+def naming_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Make errors about an argument of the package name the option that it came from.
+
+    Args:
+        command: Its parameters are options.
+    """
+    options = {name: f"--{name.replace('_', '-')}" for name in inspect.signature(command).parameters}
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            name, colon, words = str(error).partition(": ")
+            if not colon or name not in options:
+                raise
+            raise ValueError(f"{options[name]}: {words}") from error
+
+    return run

@@ -1,0 +1,161 @@
+"""An Optuna study, as the report takes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from ntk_prior import PlottedTrial
+from ntk_prior.screening import Record
+from ntk_prior_cli.job import NOTES
+from ntk_prior_optuna.visualization import plotted_trials
+from ntk_prior_optuna.visualization.records import evidence
+from ntk_prior_report import Row, Run
+
+RECORD = "ntk_prior"
+"""The user attribute with what the prior said."""
+
+_SQLITE = b"SQLite format 3\x00"
+_LONGEST = 500
+
+
+def load_study(name: str, storage: str) -> optuna.Study:
+    """Load a study.
+
+    Args:
+        name: Its name.
+        storage: URL of its storage, or the file of a SQLite database or a journal.
+
+    Raises:
+        ValueError: If there is no such storage, or no such study in it.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    shown = without_password(storage)
+    try:
+        opened = opened_storage(storage)
+        names = optuna.get_all_study_names(opened)
+        if name not in names:
+            known = ", ".join(map(repr, names)) or "none"
+            raise ValueError(
+                f"STUDY: expected the name of a study in {shown}, which holds {known}, received {name!r}: give one of "
+                "these, or another --storage"
+            )
+        return optuna.load_study(study_name=name, storage=opened)
+    except (SQLAlchemyError, ImportError, RuntimeError, json.JSONDecodeError) as error:
+        told = str(error).partition("\n")[0]
+        raise ValueError(
+            f"--storage: expected the URL of an Optuna storage, such as sqlite:///study.db, received {shown!r}, which "
+            f"cannot be read ({told}): see that it is there and that its driver is installed"
+        ) from error
+
+
+def opened_storage(storage: str) -> str | optuna.storages.BaseStorage:
+    """What Optuna opens.
+
+    Raises:
+        ValueError: If a file is expected and there is none, which Optuna would create.
+    """
+    file = Path(storage)
+    if file.is_file():
+        with file.open("rb") as stream:
+            if stream.read(len(_SQLITE)) == _SQLITE:
+                return f"sqlite:///{file}"
+        return JournalStorage(JournalFileBackend(str(file)))
+    url = None if "://" not in storage else make_url(storage)
+    database = None if url is None else url.database
+    if url is None or (url.get_backend_name() == "sqlite" and not (database and Path(database).is_file())):
+        raise ValueError(
+            f"--storage: expected the URL of an Optuna storage that exists, such as sqlite:///study.db, received "
+            f"{storage!r}: give the one that the study was run with"
+        )
+    return storage
+
+
+def without_password(storage: str) -> str:
+    """A storage's URL as it may be shown."""
+    try:
+        return make_url(storage).render_as_string(hide_password=True)
+    except ArgumentError:
+        return storage
+
+
+def run_of_study(study: optuna.Study, objective: int | None, **known: Any) -> Run:
+    """A study as the report takes it.
+
+    Args:
+        study: The study.
+        objective: Which of its objectives counts, from 0; None if it has one.
+        **known: Other fields of ``Run``.
+
+    Raises:
+        ValueError: If there is no such objective, or several and none is given.
+    """
+    chosen = _objective(study, objective)
+    target: Callable[[FrozenTrial], float] | None = None
+    if len(study.directions) > 1:
+        target = lambda trial: float(trial.values[chosen])  # noqa: E731
+    plotted = {trial.name: trial for trial in plotted_trials(study, target=target)}
+    # Trials may begin meanwhile: those that the figures do not know yet are left out.
+    trials = [trial for trial in study.get_trials(deepcopy=False) if f"trial {trial.number}" in plotted]
+    names = study.metric_names or ["objective value"] * len(study.directions)
+    return Run(
+        study.study_name,
+        f"Optuna {optuna.__version__}",
+        [_row(trial, plotted[f"trial {trial.number}"]) for trial in trials],
+        **{
+            "outcome_name": names[chosen],
+            "maximize": study.directions[chosen] == StudyDirection.MAXIMIZE,
+            "evidence": evidence(study),
+            **known,
+            "facts": {**_facts(study, trials), **known.get("facts", {})},
+        },
+    )
+
+
+def _objective(study: optuna.Study, objective: int | None) -> int:
+    count = len(study.directions)
+    if objective is None and count == 1:
+        return 0
+    if objective is None or not 0 <= objective < count:
+        raise ValueError(
+            f"--objective: expected a number from 0 to {count - 1}, since the study has {count} objectives, received "
+            f"{objective}: say which one trials are compared by"
+        )
+    return objective
+
+
+def _row(trial: FrozenTrial, plotted: PlottedTrial) -> Row:
+    record = Record.from_json(trial.user_attrs.get(RECORD))
+    return Row(
+        plotted,
+        trial.params,
+        state=trial.state.name.lower() if plotted.launched else "stopped before training",
+        reason="" if record is None else str(record.reason),
+        measured=trial.user_attrs,
+    )
+
+
+def _facts(study: optuna.Study, trials: list[FrozenTrial]) -> dict[str, str]:
+    """When the study ran, and what its users noted about it."""
+    begun = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
+    ended = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
+    ran = f"{min(begun):%Y-%m-%d %H:%M} to {max(ended):%Y-%m-%d %H:%M}" if begun and ended else ""
+    own = study.user_attrs.get(NOTES)
+    own = {str(name): _text(value) for name, value in own.items()} if isinstance(own, Mapping) else {}
+    noted = {f"User attribute {name}": _text(value) for name, value in study.user_attrs.items() if name != NOTES}
+    return {**({"Trials ran": ran} if ran else {}), **own, **noted}
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."

@@ -1,0 +1,188 @@
+"""A Ray Tune experiment, as the report takes it: its folder's JSON files alone, never its pickles."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ntk_prior import NTKPrior, PlottedTrial
+from ntk_prior.evidence import Evidence
+from ntk_prior.files import expecting
+from ntk_prior.screening import Drawn, Record, judge
+from ntk_prior_cli.measures import entry, is_number
+from ntk_prior_report import Row, Run
+
+RECORD = "ntk_prior"
+"""The results' entry with what the prior said."""
+
+REFUSALS = "ntk_rejections.jsonl"
+
+
+class _Trial(NamedTuple):
+    """What a trial's folder tells: its configuration, its last result, and whether it ended with an error."""
+
+    config: Mapping[str, Any]
+    result: Mapping[str, Any]
+    failed: bool
+
+    @property
+    def ended(self) -> float:
+        """When the last result came; infinity for none."""
+        return _number(self.result.get("timestamp"), math.inf)
+
+    @property
+    def began(self) -> float:
+        """When it started."""
+        return self.ended - _number(self.result.get("time_total_s"), 0.0)
+
+
+def run_of_experiment(
+    folder: Path, metric: str | None, mode: str | None, prior: NTKPrior | None = None, **known: Any
+) -> Run:
+    """An experiment as the report takes it.
+
+    Args:
+        folder: That of the experiment, with one folder for each trial.
+        metric: What trials are compared by; None for what the experiment says itself.
+        mode: ``"min"`` or ``"max"``.
+        prior: Says why it let configurations through, which is not in the results.
+        **known: Other fields of ``Run``.
+
+    Raises:
+        ValueError: If there is no such experiment or metric.
+    """
+    trials = sorted(_trials(folder), key=lambda trial: trial.began)
+    if mode is None:
+        raise ValueError(
+            "--mode: expected min or max for the folder of a Ray Tune experiment, received None: say whether smaller "
+            "or larger values of the metric are better"
+        )
+    name = _metric(folder, trials, metric)
+    rows = [_launched(trial, name, prior) for trial in trials]
+    refused = [_refused(one) for one in _refusals(folder)]
+    finished = sorted((trial.ended, k) for k, trial in enumerate(trials) if trial.result.get("done") or trial.failed)
+    evidence = [_evidence(rows[k].trial, maximize=mode == "max") for _, k in finished]
+    return Run(
+        folder.resolve().name,
+        "Ray Tune",
+        [*rows, *refused],
+        **{
+            "outcome_name": name,
+            "maximize": mode == "max",
+            "evidence": [one for one in evidence if one is not None],
+            "refused_in": REFUSALS if (folder / REFUSALS).exists() else None,
+            "prior": prior,
+            **known,
+        },
+    )
+
+
+def _trials(folder: Path) -> list[_Trial]:
+    paths = sorted(folder.glob("*/params.json"))
+    if not paths:
+        inside = sorted(path.parent.name for path in folder.glob("*/experiment_state-*.json"))
+        advice = f"take one of the folders inside: {', '.join(inside)}" if inside else "see that trials have begun"
+        raise ValueError(
+            f"STUDY: expected the folder of a Ray Tune experiment, with a folder for each trial, received "
+            f"{str(folder)!r}: {advice}, or give --storage for a study of Optuna's"
+        )
+    return [_trial(path) for path in paths]
+
+
+def _trial(path: Path) -> _Trial:
+    with expecting("a trial's parameters as a JSON object", path, "remove the trial's folder"):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise TypeError(f"it holds {type(config).__name__}")
+    results = path.with_name("result.json")
+    last: Mapping[str, Any] = {}
+    if results.exists():
+        with expecting("a result on each line, as a JSON object", results, "remove the trial's folder"):
+            found = _objects(results)
+            last = found[-1] if found else {}
+    return _Trial(config, last, path.with_name("error.txt").exists())
+
+
+def _objects(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a file's lines; half a line at its end is passed over, since it may just be written."""
+    *lines, end = path.read_text(encoding="utf-8").split("\n")
+    found = [json.loads(line) for line in lines if line.strip()]
+    if end.strip():
+        with suppress(json.JSONDecodeError):
+            found.append(json.loads(end))
+    if not all(isinstance(one, dict) for one in found):
+        raise TypeError("a line holds something else")
+    return found
+
+
+def _metric(folder: Path, trials: list[_Trial], metric: str | None) -> str:
+    states = sorted(folder.glob("experiment_state-*.json"))
+    said = None
+    if metric is None and states:
+        with expecting("the state of an experiment", states[-1], "name the metric with --metric"):
+            said = json.loads(states[-1].read_text(encoding="utf-8"))["runner_data"].get("_metric")
+    name = metric or said
+    if isinstance(name, str) and (not trials or any(entry(trial.result, name) is not None for trial in trials)):
+        return name
+    names = sorted({key for trial in trials for key, value in trial.result.items() if is_number(value)})
+    raise ValueError(
+        f"--metric: expected the name of a metric in the results, such as {', '.join(names) or 'accuracy'}, received "
+        f"{name!r}: say which one trials are compared by"
+    )
+
+
+def _launched(trial: _Trial, metric: str, prior: NTKPrior | None) -> Row:
+    said = trial.result.get(RECORD)
+    said = said if isinstance(said, Mapping) else {}
+    value = entry(trial.result, metric)
+    done = bool(trial.result.get("done"))
+    drawn, score, seconds = said.get("drawn"), said.get("score"), trial.result.get("time_total_s")
+    plotted = PlottedTrial(
+        trial.config,
+        verdict=None if said.get("verdict") is None else str(said["verdict"]),
+        score=float(score) if is_number(score) else None,
+        drawn=Drawn(drawn) if drawn in list(Drawn) else None,
+        outcome=float(value) if is_number(value) and not trial.failed else None,
+        name=f"trial {trial.result.get('trial_id', '?')}",
+        failed=trial.failed,
+        seconds=float(seconds) if is_number(seconds) else None,
+    )
+    reason = "" if prior is None or plotted.verdict is None else judge(prior, trial.config).reason
+    state = "error" if trial.failed else "finished" if done else "not finished"
+    return Row(plotted, trial.config, state=state, reason=reason, measured=trial.result)
+
+
+def _refusals(folder: Path) -> list[dict[str, Any]]:
+    path = folder / REFUSALS
+    if not path.exists():
+        return []
+    with expecting("a refused proposal on each line, as a JSON object", path, "remove the lines that are none"):
+        found = _objects(path)
+        for one in found:
+            if not isinstance(one["config"], dict) or not is_number(one["score"]):
+                raise TypeError(f"a line holds {json.dumps(one)[:100]}")
+        return found
+
+
+def _refused(one: Mapping[str, Any]) -> Row:
+    name = f"refused {one.get('refused_before', '')}".strip()
+    plotted = PlottedTrial(
+        one["config"], verdict=str(one["verdict"]), score=float(one["score"]), launched=False, name=name
+    )
+    return Row(plotted, one["config"], state="never launched", reason=str(one.get("reason", "")))
+
+
+def _evidence(trial: PlottedTrial, *, maximize: bool) -> Evidence | None:
+    if trial.drawn is None or trial.verdict is None:
+        return None
+    value = math.nan if trial.outcome is None else trial.outcome
+    loss = (-value if maximize else value) if math.isfinite(value) else math.inf
+    return Record(trial.score, trial.verdict, "", trial.drawn).as_evidence((loss,))
+
+
+def _number(value: Any, otherwise: float) -> float:
+    return float(value) if is_number(value) else otherwise

@@ -1,0 +1,131 @@
+"""The figures of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntk_prior import PlottedTrial, plot_phase_diagram
+from ntk_prior.plots import theme
+from ntk_prior.plots.against_outcome import scored_outcomes_figure
+from ntk_prior.plots.axes import AXES, Axis, axis_of, is_number
+from ntk_prior.plots.markers import trials_figure
+from ntk_prior.plots.savings import savings_figure
+from ntk_prior.plots.trust import trust_figure, trust_series
+from ntk_prior_report.records import Run
+from ntk_prior_report.summary import Summary
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+FIRST = ("weight_variance", "depth", "bias_variance", "learning_rate")
+"""Parameters that a map shows rather than others, the first one on the horizontal axis."""
+
+MOST_REFUSED = 2_000
+"""Refused draws that a map shows at most."""
+
+
+class Picture(NamedTuple):
+    """A figure of the page.
+
+    Attributes:
+        name: Its anchor.
+        figure: The figure.
+        caption: What to see in it.
+    """
+
+    name: str
+    figure: go.Figure
+    caption: str
+
+
+def feasibility_picture(run: Run) -> Picture | None:
+    """What the prior says over two parameters, with the configurations; None without two numbers to show."""
+    trials, left_out = _thinned(run.trials)
+    axes = map_axes(trials)
+    if axes is None:
+        return None
+    x, y = axes
+    if run.prior is None or x.name not in AXES or y.name not in AXES:
+        figure = trials_figure(trials, x, y)
+        caption = (
+            "Each point is a configuration, its colour what the prior said of it. Hollow ones were refused before "
+            "launch, ringed ones bypassed the prior as its audit. With the prior itself (option --prior) the picture "
+            "would also show the map below the points."
+        )
+    else:
+        figure = plot_phase_diagram(
+            run.prior.task,
+            run.prior.budget,
+            x.name,
+            y.name,
+            trials=trials,
+            calibration=run.prior.calibration,
+            outcome_name=run.outcome_name,
+        )
+        caption = (
+            "Colours say what the prior thinks of networks there, with the other parameters in the middle of the run. "
+            "Points are the run's own configurations: filled ones were launched, hollow ones refused before launch, "
+            "ringed ones bypassed the prior as its audit."
+        )
+    if left_out:
+        theme.add_note(figure, f"{left_out} more refused draws are not shown")
+    return Picture("map", figure, caption)
+
+
+def calibration_picture(run: Run, summary: Summary) -> Picture | None:
+    """Scores against outcomes; None without any."""
+    if not summary.outcomes.trials:
+        return None
+    figure = scored_outcomes_figure(summary.outcomes, run.outcome_name, run.threshold)
+    caption = (
+        "Above, each launched trial: a score that says something puts good trials to the right. Trials left of the "
+        "threshold ran only because they bypassed the prior. Below, how often trials with such a score were good."
+    )
+    return Picture("calibration", figure, caption)
+
+
+def savings_picture(summary: Summary) -> Picture | None:
+    """What was launched and avoided; None where the prior had no say."""
+    if not (summary.savings.steered or summary.savings.refused):
+        return None
+    caption = (
+        "What the launched trials took, what the tuner alone would have launched besides in vain, and how much of that "
+        "would have been good after all if the prior was wrong. Estimated from the audited trials."
+    )
+    return Picture("savings", savings_figure(summary.savings), caption)
+
+
+def trust_picture(run: Run) -> Picture | None:
+    """Trust in the prior as trials finished; None without evidence."""
+    if not run.evidence:
+        return None
+    caption = (
+        "At 1 nothing speaks against the prior. Where audited trials do better than the prior said, trust falls, and "
+        "with it the share of draws that the prior may refuse."
+    )
+    return Picture("trust", trust_figure(trust_series(run.evidence, run.threshold)), caption)
+
+
+def map_axes(trials: Sequence[PlottedTrial]) -> tuple[Axis, Axis] | None:
+    """The two parameters of a map: those that the theory knows and that vary, or else any two numbers."""
+    values = {
+        name: [trial.config[name] for trial in trials if is_number(trial.config.get(name))]
+        for name in dict.fromkeys([*FIRST, *AXES, *sorted(str(name) for trial in trials for name in trial.config)])
+    }
+    varying = [name for name, found in values.items() if len(set(found)) > 1]
+    if len(varying) < 2:
+        return None
+    x, y = (axis_of(name, values[name]) for name in varying[:2])
+    return x, y
+
+
+def _thinned(trials: Sequence[PlottedTrial]) -> tuple[list[PlottedTrial], int]:
+    """All launched trials, and refused ones evenly spread over the run."""
+    refused = [k for k, trial in enumerate(trials) if not trial.launched]
+    if len(refused) <= MOST_REFUSED:
+        return list(trials), 0
+    step = len(refused) / MOST_REFUSED
+    kept = {refused[int(k * step)] for k in range(MOST_REFUSED)}
+    shown = [trial for k, trial in enumerate(trials) if trial.launched or k in kept]
+    return shown, len(trials) - len(shown)

@@ -1,0 +1,161 @@
+"""The numbers of a report."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ntk_prior import PlottedTrial, Verdict
+from ntk_prior.evidence import (
+    EVIDENCE_WINDOW,
+    Evidence,
+    Trust,
+    trust_in_view_of,
+    withdrawal_notices,
+    withdrawn_verdicts,
+)
+from ntk_prior.plots.against_outcome import ScoredOutcomes, scored_outcomes
+from ntk_prior.plots.savings import Savings, savings
+from ntk_prior.plots.trust import trust_series
+from ntk_prior_report.records import Row, Run
+
+
+class VerdictCount(NamedTuple):
+    """How often one verdict was given, and an example.
+
+    Attributes:
+        verdict: The verdict; None for trials that the prior was not asked about.
+        launched: Trials launched with it, audited ones included.
+        audited: Of them, how many bypassed the prior.
+        refused: Draws refused with it.
+        example: One of these, of the audited or of the launched, with a reason; None if no reason was kept.
+    """
+
+    verdict: str | None
+    launched: int
+    audited: int
+    refused: int
+    example: Row | None
+
+
+class Notice(NamedTuple):
+    """A verdict that was withdrawn, or that counts again.
+
+    Attributes:
+        after: Finished trials until then.
+        words: What happened, and why.
+    """
+
+    after: int
+    words: str
+
+
+class Summary(NamedTuple):
+    """The numbers of a run.
+
+    Attributes:
+        launched: Trials launched.
+        refused: Draws refused that are known.
+        audited: Launched trials that bypassed the prior.
+        verdicts: The verdicts, most often refused first.
+        best: The best trial; None if none has an outcome.
+        savings: Launches avoided, by what the audits say.
+        outcomes: Scores against outcomes.
+        trust: In the prior, in the end.
+        held_back: Audited trials that the prior would have refused, the best first.
+        notices: Verdicts withdrawn and restored, in their order.
+    """
+
+    launched: int
+    refused: int
+    audited: int
+    verdicts: Sequence[VerdictCount]
+    best: Row | None
+    savings: Savings
+    outcomes: ScoredOutcomes
+    trust: Trust
+    held_back: Sequence[Row]
+    notices: Sequence[Notice]
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary as JSON-serialisable values; None for numbers that are not known."""
+        saved, said = self.savings, self.outcomes.reliability
+        return {
+            "launched": self.launched,
+            "refused": {one.verdict: one.refused for one in self.verdicts if one.refused},
+            "audited": self.audited,
+            "audited_would_be_refused": len(self.held_back),
+            "best": None if self.best is None else {"trial": self.best.trial.name, "outcome": self.best.trial.outcome},
+            "launches_avoided": [_known(value) for value in saved.avoided],
+            "launches_wrongly_avoided": [_known(value) for value in saved.lost],
+            "seconds": _known(saved.seconds),
+            "seconds_avoided": [_known(value) for value in saved.seconds_avoided],
+            "trust": self.trust._asdict(),
+            "score_against_outcome": {
+                "trials": said.n,
+                "auroc": _known(said.auroc),
+                "calibration_error": _known(said.calibration_error),
+                "brier": _known(said.brier),
+            },
+            "withdrawn": [notice._asdict() for notice in self.notices],
+        }
+
+
+def summarised(run: Run) -> Summary:
+    """The numbers of a run."""
+    trials = [row.trial for row in run.rows]
+    held_back = [row for row in run.rows if row.trial.held_back(run.threshold)]
+    measured = [row for row in run.rows if row.trial.outcome is not None and math.isfinite(row.trial.outcome)]
+    window = run.evidence[-EVIDENCE_WINDOW:]
+    return Summary(
+        launched=sum(trial.launched for trial in trials),
+        refused=sum(not trial.launched for trial in trials),
+        audited=sum(trial.audited for trial in trials),
+        verdicts=_counted(run.rows),
+        best=min(measured, key=lambda row: _loss(row.trial, run.maximize), default=None),
+        savings=savings(trials, threshold=run.threshold, maximize=run.maximize),
+        outcomes=scored_outcomes(trials, maximize=run.maximize),
+        trust=trust_in_view_of(window, run.threshold),
+        held_back=sorted(held_back, key=lambda row: _loss(row.trial, run.maximize)),
+        notices=_notices(run.evidence, run.threshold),
+    )
+
+
+def _counted(rows: Sequence[Row]) -> list[VerdictCount]:
+    launched = Counter(row.trial.verdict for row in rows if row.trial.launched)
+    audited = Counter(row.trial.verdict for row in rows if row.trial.audited)
+    refused = Counter(row.trial.verdict for row in rows if not row.trial.launched)
+    found = [
+        VerdictCount(verdict, launched[verdict], audited[verdict], refused[verdict], _example(rows, verdict))
+        for verdict in launched | refused
+    ]
+    feasible_last = {Verdict.FEASIBLE: 1, Verdict.OUTSIDE_THEORY: 2}
+    return sorted(found, key=lambda one: (feasible_last.get(one.verdict, 0), -one.refused, -one.launched))  # type: ignore[call-overload]
+
+
+def _example(rows: Sequence[Row], verdict: str | None) -> Row | None:
+    told = [row for row in rows if row.trial.verdict == verdict and row.reason]
+    return min(told, key=lambda row: (row.trial.launched, not row.trial.audited), default=None)
+
+
+def _notices(evidence: Sequence[Evidence], threshold: float) -> list[Notice]:
+    found: list[Notice] = []
+    known: frozenset[str] = frozenset()
+    for count in trust_series(evidence, threshold).finished.tolist():
+        now = withdrawn_verdicts(evidence[max(0, count - EVIDENCE_WINDOW) : count], threshold)
+        found += [Notice(count, words) for words in withdrawal_notices(known, now)]
+        known = frozenset(now)
+    return found
+
+
+def _loss(trial: PlottedTrial, maximize: bool) -> float:
+    """What trials are ordered by; infinity without an outcome."""
+    if trial.outcome is None or math.isnan(trial.outcome):
+        return math.inf
+    return -trial.outcome if maximize else trial.outcome
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
