@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import runpy
 import sys
@@ -68,6 +69,18 @@ def test_the_page_holds_no_html(package: str) -> None:
     _, body = readme(package)
     prose = re.sub(r"```.*?```|`[^`]*`", "", body, flags=re.DOTALL)
     assert not re.search(r"<[A-Za-z!/]", prose)
+
+
+def test_the_page_states_the_signatures_as_they_are(package: str) -> None:
+    module = optunahub.load_local_module(package, registry_root=str(REGISTRY))
+    _, body = readme(package)
+    stated = dict(re.findall(r"^- `(\w+)(\(.*\))`", body, flags=re.MULTILINE))
+    assert stated.keys() & set(module.__all__)
+    for name in stated.keys() & set(module.__all__):
+        signature = inspect.signature(getattr(module, name))
+        bare = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
+        actual = inspect.Signature(bare)
+        assert stated[name].replace('"', "'") == str(actual), name
 
 
 def test_the_sampler_runs_a_study() -> None:
