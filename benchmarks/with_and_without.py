@@ -1,16 +1,20 @@
-"""The same number of launched trials with and without the prior, on CIFAR-10, for several seeds.
+"""The same number of launched trials with and without the prior, really trained, for several seeds.
 
-    python benchmarks/with_and_without.py --data-dir DIR --output results.csv
+    python benchmarks/with_and_without.py --data digits --output digits.csv
+    python benchmarks/with_and_without.py --data cifar10 --data-dir DIR --output cifar10.csv
 
 One row is appended per finished study, and studies that the file already holds are skipped: stop and restart at will.
-Prints, for either arm, the best test accuracy and the share of launched trials that diverged or stayed at chance.
+Prints, for either arm, the best test accuracy, the share of launched trials that diverged or stayed at chance, and the
+compute until a test accuracy was reached.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,14 +23,26 @@ from rich.table import Table
 
 from ntk_prior_cli.job import Job, run
 
-COLUMNS = ["prior", "seed", "trials", "best_test_accuracy", "launched_hopeless", "launched_flops", "seconds"]
+COLUMNS = [
+    "prior",
+    "seed",
+    "trials",
+    "flops_to_target",
+    "best_test_accuracy",
+    "launched_hopeless",
+    "launched_flops",
+    "seconds",
+]
+TARGETS = {"digits": 0.95, "cifar10": 0.3}
+"""Test accuracies whose cost is counted."""
 
 
 def main() -> None:
     """Run the missing studies and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", choices=sorted(TARGETS), default="cifar10")
     parser.add_argument("--data-dir", type=Path, help="CIFAR-10; default: $NTK_PRIOR_DATA")
-    parser.add_argument("--output", type=Path, default=Path("with-and-without.csv"))
+    parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--steps", type=int, default=300)
@@ -40,7 +56,7 @@ def main() -> None:
                 row = pd.DataFrame([study(prior, seed, options)])
                 row.to_csv(options.output, mode="a", header=not options.output.exists(), index=False)
                 done = pd.read_csv(options.output)
-    show(done)
+    show(done, options.data)
 
 
 def study(prior: bool, seed: int, options: argparse.Namespace) -> dict[str, object]:
@@ -48,7 +64,7 @@ def study(prior: bool, seed: int, options: argparse.Namespace) -> dict[str, obje
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         job = Job(
-            data="cifar10",
+            data=options.data,
             data_dir=options.data_dir,
             download=False,
             kind="fcn",
@@ -70,19 +86,33 @@ def study(prior: bool, seed: int, options: argparse.Namespace) -> dict[str, obje
         )
         run(job)
         found = json.loads(report.read_text(encoding="utf-8"))
-    return {"prior": prior, "seed": seed, "trials": found["launched"], **{name: found[name] for name in COLUMNS[3:]}}
+    reached = {"flops_to_target": spent_until(TARGETS[options.data], [trial["result"] for trial in found["trials"]])}
+    named = {"prior": prior, "seed": seed, "trials": found["launched"]}
+    return {**named, **reached, **{name: found[name] for name in COLUMNS[4:]}}
 
 
-def show(done: pd.DataFrame) -> None:
-    """Print mean and range over the seeds."""
-    table = Table(title="launched trials on CIFAR-10, with and without the prior")
-    for heading in ("prior", "seeds", "launched", "best test accuracy", "diverged or at chance", "FLOP"):
+def spent_until(target: float, results: Sequence[Mapping[str, float]]) -> float:
+    """Operations of all trials up to the first that reached a test accuracy; infinite where none did."""
+    spent = 0.0
+    for result in results:
+        spent += result["flops"]
+        if result["best_test_accuracy"] >= target:
+            return spent
+    return math.inf
+
+
+def show(done: pd.DataFrame, data: str) -> None:
+    """Print means, ranges and medians over the seeds."""
+    table = Table(title=f"launched trials on {data}, with and without the prior")
+    target = f"FLOP to {TARGETS[data]:g} (median)"
+    for heading in ("prior", "seeds", "launched", "best test accuracy", "diverged or at chance", "FLOP", target):
         table.add_column(heading, justify="right")
     for prior, rows in done.groupby("prior", sort=True):
         best, share = rows["best_test_accuracy"], rows["launched_hopeless"].sum() / rows["trials"].sum()
         accuracy = f"{best.mean():.3f} ({best.min():.3f} to {best.max():.3f})"
         flops = f"{rows['launched_flops'].mean():.2g}"
-        table.add_row(str(prior), str(len(rows)), str(rows["trials"].sum()), accuracy, f"{share:.0%}", flops)
+        to_target = f"{rows['flops_to_target'].median():.2g}"
+        table.add_row(str(prior), str(len(rows)), str(rows["trials"].sum()), accuracy, f"{share:.0%}", flops, to_target)
     Console().print(table)
 
 

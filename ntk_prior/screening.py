@@ -32,7 +32,7 @@ DEFAULT_MAX_DRAWS = 32
 DEFAULT_CANDIDATES = 16
 """Draws that compete for one trial: of so many that the prior lets through, the best-scored is launched."""
 
-FADES_AFTER = 30
+FADES_AFTER = 20
 """Trials after which fewer and fewer draws compete: by then the tuner has learnt more than the prior knows."""
 
 PROBATION = 12
@@ -207,8 +207,9 @@ class Screen:
     """Refuses draws below a threshold, but for audited trials and as far as the prior is trusted.
 
     Of several draws that are let through the best-scored one is launched. With ``c`` of them that multiplies the
-    tuner's density by the prior's, taken as the (c - 1)-th power of a score's quantile among these draws; ``c`` falls
-    as 1 / trials, like the exponent of a prior in piBO (Hvarfner et al., arXiv 2204.11051, equation 6).
+    tuner's density by the prior's, taken as the (c - 1)-th power of a score's quantile among these draws. As in piBO
+    (Hvarfner et al., arXiv 2204.11051, equation 6) the exponent fades as trials finish, here as 1 / trials^2: of what is
+    better than good the score knows little.
 
     All its random numbers are functions of ``(seed, number)``, number being the trial's, so that restarts, other
     processes and a gate that runs later decide alike.
@@ -262,7 +263,7 @@ class Screen:
         """
         if self._coins(number)[2] >= trust.ranking:
             return 1
-        return 1 + round((self.candidates - 1) * min(1.0, FADES_AFTER / max(number, 1)))
+        return 1 + round((self.candidates - 1) * min(1.0, FADES_AFTER / max(number, 1)) ** 2)
 
     def refuses(self, judgement: Judgement, withdrawn: Container[str] = ()) -> bool:
         """Whether a configuration so judged is held back. A silent prior refuses nothing.

@@ -66,7 +66,7 @@ def test_candidates_do_not_crowd_out_what_the_prior_is_silent_about() -> None:
 
 def test_fewer_draws_compete_as_the_tuner_learns() -> None:
     screen = Screen(candidates=16)
-    assert [screen.competing(number, BELIEVED) for number in (0, FADES_AFTER, 2 * FADES_AFTER, 10**6)] == [16, 16, 9, 1]
+    assert [screen.competing(number, BELIEVED) for number in (0, FADES_AFTER, 2 * FADES_AFTER, 10**6)] == [16, 16, 5, 1]
     assert {Screen(candidates=1).competing(number, BELIEVED) for number in range(1000)} == {1}
 
 

@@ -44,7 +44,7 @@ NAMES = {
 }
 CAPTION = (
     "to: median, interval, share of seeds that got there; times less: than the same without the prior; hopeless: "
-    f"diverged or within 0.05 of chance, of the first {FIRST} launched; spare: draws judged for each launched trial beside it"
+    f"diverged or within 0.05 of chance, of the first {FIRST} launched; spare: draws judged beside each launched one"
 )
 RESAMPLES = 2000
 COLOURS = {

@@ -57,7 +57,7 @@ class NTKPriorSampler(BaseSampler):
     A trial's parameters are drawn together: the base sampler draws those of its relative search space, its independent
     sampler the others of the space declared here or seen in finished trials. The base sampler draws until the prior has
     let ``candidates`` of its draws through, and the best-scored of them is launched, so that the prior multiplies the
-    base sampler's density; fewer and fewer draws compete after thirty trials, when the base sampler has learnt more
+    base sampler's density; fewer and fewer draws compete after twenty trials, when the base sampler has learnt more
     than the prior knows. Where the prior refuses all of half of ``max_draws``, the draws are uniform over the space; if
     those are refused too, the best-scored one is launched. Without ``search_space`` the space of the first trials is
     unknown, and they are the base sampler's. Configurations that the prior is silent about (``outside_theory``,

@@ -56,7 +56,7 @@ class NTKPriorSearch(Searcher):
     """Wraps a search algorithm so that configurations the prior refuses are proposed again before they are launched.
 
     The search algorithm proposes until the prior has let ``candidates`` of its proposals through, and the best-scored
-    of them is launched; after thirty trials fewer and fewer compete. All others are handed back to the search
+    of them is launched; after twenty trials fewer and fewer compete. All others are handed back to the search
     algorithm. Where the prior refuses all of half of ``max_draws``, the draws are uniform over the space, by Ray Tune's
     own samplers; if those are refused too, ``on_exhausted`` says what happens. Configurations that the prior is silent
     about (``outside_theory``, parameters missing) are never refused, nor are ``points_to_evaluate``. Limiters and
