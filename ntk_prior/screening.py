@@ -208,8 +208,8 @@ class Screen:
 
     Of several draws that are let through the best-scored one is launched. With ``c`` of them that multiplies the
     tuner's density by the prior's, taken as the (c - 1)-th power of a score's quantile among these draws. As in piBO
-    (Hvarfner et al., arXiv 2204.11051, equation 6) the exponent fades as trials finish, here as 1 / trials^2: of what is
-    better than good the score knows little.
+    (Hvarfner et al., arXiv 2204.11051, equation 6) the exponent fades as trials finish, here as 1 / trials^2: of what
+    is better than good the score knows little.
 
     All its random numbers are functions of ``(seed, number)``, number being the trial's, so that restarts, other
     processes and a gate that runs later decide alike.
