@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FIRST = ("weight_variance", "depth", "bias_variance", "learning_rate")
 """Parameters that a map shows rather than others, the first one on the horizontal axis."""
 
-MOST_REFUSED = 2_000
+MOST_REFUSED = 1_000
 """Refused draws that a map shows at most."""
 
 

@@ -109,7 +109,8 @@ function showFigures() {
     if (plot.dataset.drawn) return;
     plot.dataset.drawn = "yes";
     const { data, layout } = content(`${plot.id}-figure`);
-    Plotly.newPlot(plot, data, layout, { responsive: true, displaylogo: false });
+    Plotly.newPlot(plot, data, layout, { responsive: true, displaylogo: false })
+      .then(() => performance.mark(`${plot.id}-drawn`));
   };
   const plots = [...document.querySelectorAll(".plot")];
   const watch = new IntersectionObserver(
@@ -124,4 +125,5 @@ function showFigures() {
 
 // The table needs no library; Plotly, which takes longest to read, comes after this script.
 showTrials(content("trials-data"), content("colors-data"));
+performance.mark("trials-shown");
 document.addEventListener("DOMContentLoaded", showFigures);
