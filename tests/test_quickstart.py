@@ -1,0 +1,59 @@
+"""The notebook that newcomers open: its script runs, and what is committed is that script, executed."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+
+SCRIPT = Path(__file__).parents[1] / "examples" / "quickstart.py"
+NOTEBOOK = SCRIPT.with_suffix(".ipynb")
+SMALL = ["--trials", "3", "--n-train", "100", "--steps", "20", "--width", "16"]
+
+
+def test_the_script_tunes_twice_and_shows_what_was_refused(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), *SMALL, "--output", str(tmp_path)]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr == ""
+    assert {path.name for path in tmp_path.iterdir()} == {"phase_diagram.html", "feasibility.html", "calibration.html"}
+    rows = {line[:14].strip(): line[14:].split() for line in finished.stdout.splitlines() if line.startswith("with")}
+    assert rows.keys() == {"without prior", "with prior"}
+    assert [row[0] for row in rows.values()] == ["3", "3"]
+    assert finished.stdout.count("accuracy 0.") == 3
+
+
+def executed() -> Any:
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+def test_the_notebook_has_the_cells_of_the_script() -> None:
+    script = jupytext.read(SCRIPT)
+    sources = [[(cell.cell_type, cell.source) for cell in book.cells] for book in (script, executed())]
+    assert sources[0] == sources[1], "make the notebook again: the script's docstring says how"
+
+
+def test_the_notebook_was_executed_and_shows_still_pictures() -> None:
+    code = [cell for cell in executed().cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+    pictures = [output.data for output in outputs if output.output_type == "display_data"]
+    assert [list(picture) for picture in pictures] == [["image/png"]] * 3
+    assert all(base64.b64decode(picture["image/png"]).startswith(b"\x89PNG") for picture in pictures)
+    text = NOTEBOOK.read_text(encoding="utf-8")
+    assert "/work" not in text
+    assert len(text) < 500_000
+
+
+def test_the_notebook_shows_that_the_prior_avoids_launches_in_vain() -> None:
+    printed = "".join(
+        output.text for cell in executed().cells for output in cell.get("outputs", []) if output.output_type == "stream"
+    )
+    rows = {line[:14].strip(): line[14:].split() for line in printed.splitlines() if line.startswith("with")}
+    assert int(rows["with prior"][1]) < int(rows["without prior"][1])
