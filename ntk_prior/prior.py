@@ -22,6 +22,7 @@ from ntk_prior.calibration import (
     shipped_calibration,
 )
 from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, feasibility, outside_theory
+from ntk_prior.files import expecting, read_json
 from ntk_prior.outcomes import FinishedTrial, outcome
 from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS, REQUIRED, FeasibilityTable, score_columns, tabulated
 from ntk_prior.task import Task
@@ -177,14 +178,12 @@ class NTKPrior:
         Raises:
             ValueError: If the file is not such a prior.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        with expecting(f"a saved prior ({FORMAT!r})", path, "write it again with NTKPrior.save"):
+            content = read_json(path)
             if content["format"] != FORMAT:
                 raise ValueError(f"format: expected {FORMAT!r}, received {content['format']!r}")
             task, budget = Task.from_json(content["task"]), Budget(**content["budget"])
             calibration = Calibration.from_json(content["calibration"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: expected a saved prior ({FORMAT!r}), but {error}") from error
         return cls(task, budget, to_architecture, refine=refine, when=when, calibration=calibration)
 
     def _judged(self, architecture: Architecture, budget: Budget) -> Feasibility:

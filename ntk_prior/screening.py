@@ -171,7 +171,8 @@ class Record(NamedTuple):
             record = cls(**{**values, "drawn": Drawn(values["drawn"])})
         except (KeyError, TypeError, ValueError):
             return None
-        return record if record.score is None or isinstance(record.score, float | int) else None
+        scored = record.score is None or isinstance(record.score, float | int)
+        return record if scored and isinstance(record.verdict, str) else None
 
 
 def score_of(judgement: Judgement) -> float | None:

@@ -42,7 +42,7 @@ def test_every_refusal_is_written_once_and_in_order(folders: SimpleNamespace) ->
         search.suggest(str(number))
         step(callback, folders)
         step(callback, folders)
-    assert [line["refused_before"] for line in lines(folders)] == list(range(48))
+    assert [line["refused_before"] for line in lines(folders)] == list(range(3 * 32))
     assert [line["config"] for line in lines(folders)] == [refusal.config for refusal in search.refusals()]
 
 

@@ -203,7 +203,12 @@ def test_a_record_survives_json() -> None:
         assert Record.from_json(json.loads(json.dumps(record.to_json(), allow_nan=False))) == record
 
 
-@pytest.mark.parametrize("other", [None, 3, "text", {}, {"score": 1}, {"score": 0.5, "drawn": "elsewhere"}, [1]])
+UNHASHABLE = {"score": 0.5, "verdict": [1], "reason": "", "drawn": "plain"}
+
+
+@pytest.mark.parametrize(
+    "other", [None, 3, "text", {}, {"score": 1}, {"score": 0.5, "drawn": "elsewhere"}, [1], UNHASHABLE]
+)
 def test_attributes_that_are_no_record_are_left_alone(other: Any) -> None:
     assert Record.from_json(other) is None
 

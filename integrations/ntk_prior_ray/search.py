@@ -66,7 +66,7 @@ class NTKPriorSearch(Searcher):
     the trials, and every third of the first twelve, is the wrapped search algorithm's own first proposal whatever the
     prior says, and the others are screened, and compete, with probability ``trust``, ten times the one-sided p-value
     (see ``ntk_prior.evidence``) with which the last 400 finished trials speak against the prior. A single verdict that
-    they contradict (p < 0.05) is withdrawn: it refuses nothing until later trials restore it, and the log says so.
+    they contradict (p < 0.05) is withdrawn: it counts no more until later trials restore it, and the log says so.
     Trials that fail, or whose metric is not finite, rank last.
 
     Refused proposals leave no open trial in the wrapped search algorithm. The first 200 of them teach Optuna
