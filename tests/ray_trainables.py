@@ -54,3 +54,10 @@ def recorded(config: dict[str, Any]) -> None:
 def accurate(config: dict[str, Any]) -> None:
     """Report one accuracy."""
     tune.report({"accuracy": 1 / config["depth"]})
+
+
+def failing_above(config: dict[str, Any]) -> None:
+    """Improve, or fail where y is large."""
+    if config["y"] > 0.5:
+        raise RuntimeError("y is large")
+    improving(config)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-import yaml
 from numpy.typing import NDArray
 from rich.table import Table
 
@@ -32,6 +31,7 @@ from ntk_prior_cli.options import (
     task_from,
 )
 from ntk_prior_cli.picture_file import require_figure_name, write_figure
+from ntk_prior_cli.space_file import read_space
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -92,40 +92,6 @@ def preview(
         errors.print(f"warning: {refused:.0%} would be refused: the space hardly holds a feasible network")
     elif refused < TOO_LITTLE:
         errors.print(f"warning: only {refused:.0%} would be refused: the prior has little to do in this space")
-
-
-def read_space(path: Path) -> dict[str, dict[str, Any]]:
-    """Read and check a search space.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not a search space.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected JSON or YAML, received something else: {error}") from error
-    if not isinstance(content, Mapping) or not content:
-        raise ValueError(f"{path}: expected a mapping of parameter names to ranges, received {content!r}")
-    return {str(name): _entry(path, str(name), value) for name, value in content.items()}
-
-
-def _entry(path: Path, name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        return {"type": "categorical", "choices": [value]}
-    entry = dict(value)
-    kind = entry.get("type")
-    if kind == "categorical" and isinstance(entry.get("choices"), list) and entry["choices"]:
-        return entry
-    if kind in ("float", "int"):
-        bounds: list[Any] = [entry.get("low"), entry.get("high")]
-        numbers = all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in bounds)
-        if numbers and bounds[0] <= bounds[1] and not (entry.get("log") and bounds[0] <= 0):
-            return entry
-    raise ValueError(
-        f"{path}: {name}: expected {{type: float|int, low, high, log}} with low <= high (low > 0 if log) or "
-        f"{{type: categorical, choices: [...]}} or a constant, received {value!r}"
-    )
 
 
 def drawn(space: Mapping[str, Mapping[str, Any]], n: int, seed: int) -> dict[str, NDArray[Any]]:

@@ -23,11 +23,29 @@ REFUSALS = "ntk_rejections.jsonl"
 
 
 class _Trial(NamedTuple):
-    """What a trial's folder tells: its configuration, its last result, and whether it ended with an error."""
+    """What is known of a trial.
 
+    Attributes:
+        name: Its id, or its folder's name.
+        config: Its configuration.
+        result: Its last result; empty for none.
+        state: What became of it, in words.
+    """
+
+    name: str
     config: Mapping[str, Any]
     result: Mapping[str, Any]
-    failed: bool
+    state: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended with an error."""
+        return self.state == "error"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it ended."""
+        return self.state in ("error", "terminated")
 
     @property
     def ended(self) -> float:
@@ -55,16 +73,17 @@ def run_of_experiment(
     Raises:
         ValueError: If there is no such experiment or metric.
     """
-    trials = sorted(_trials(folder), key=lambda trial: trial.began)
+    state = _state(folder)
+    trials = sorted(_trials(folder, state), key=lambda trial: trial.began)
     if mode is None:
         raise ValueError(
             "--mode: expected min or max for the folder of a Ray Tune experiment, received None: say whether smaller "
             "or larger values of the metric are better"
         )
-    name = _metric(folder, trials, metric)
+    name = _metric(trials, metric, state.metric)
     rows = [_launched(trial, name, prior) for trial in trials]
     refused = [_refused(one) for one in _refusals(folder)]
-    finished = sorted((trial.ended, k) for k, trial in enumerate(trials) if trial.result.get("done") or trial.failed)
+    finished = sorted((trial.ended, k) for k, trial in enumerate(trials) if trial.finished)
     evidence = [_evidence(rows[k].trial, maximize=mode == "max") for _, k in finished]
     return Run(
         folder.resolve().name,
@@ -81,7 +100,25 @@ def run_of_experiment(
     )
 
 
-def _trials(folder: Path) -> list[_Trial]:
+class _State(NamedTuple):
+    """What the experiment's own state tells: id and status of each trial by its folder, and the metric."""
+
+    trials: Mapping[str, tuple[str, str]]
+    metric: object
+
+
+def _state(folder: Path) -> _State:
+    paths = sorted(folder.glob("experiment_state-*.json"))
+    if not paths:
+        return _State({}, None)
+    with expecting("the state of a Ray Tune experiment", paths[-1], "take it from a copy, or remove it"):
+        content = json.loads(paths[-1].read_text(encoding="utf-8"))
+        trials = [json.loads(state) for state, _ in content["trial_data"]]
+        known = {str(one["relative_logdir"]): (str(one["trial_id"]), str(one["status"]).lower()) for one in trials}
+        return _State(known, content["runner_data"].get("_metric"))
+
+
+def _trials(folder: Path, state: _State) -> list[_Trial]:
     paths = sorted(folder.glob("*/params.json"))
     if not paths:
         inside = sorted(path.parent.name for path in folder.glob("*/experiment_state-*.json"))
@@ -90,10 +127,10 @@ def _trials(folder: Path) -> list[_Trial]:
             f"STUDY: expected the folder of a Ray Tune experiment, with a folder for each trial, received "
             f"{str(folder)!r}: {advice}, or give --storage for a study of Optuna's"
         )
-    return [_trial(path) for path in paths]
+    return [_trial(path, *state.trials.get(path.parent.name, (path.parent.name, "not finished"))) for path in paths]
 
 
-def _trial(path: Path) -> _Trial:
+def _trial(path: Path, name: str, status: str) -> _Trial:
     with expecting("a trial's parameters as a JSON object", path, "remove the trial's folder"):
         config = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(config, dict):
@@ -104,7 +141,11 @@ def _trial(path: Path) -> _Trial:
         with expecting("a result on each line, as a JSON object", results, "remove the trial's folder"):
             found = _objects(results)
             last = found[-1] if found else {}
-    return _Trial(config, last, path.with_name("error.txt").exists())
+    if path.with_name("error.txt").exists():
+        status = "error"
+    elif last.get("done"):
+        status = "terminated"
+    return _Trial(name, config, last, status)
 
 
 def _objects(path: Path) -> list[dict[str, Any]]:
@@ -119,13 +160,8 @@ def _objects(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _metric(folder: Path, trials: list[_Trial], metric: str | None) -> str:
-    states = sorted(folder.glob("experiment_state-*.json"))
-    said = None
-    if metric is None and states:
-        with expecting("the state of an experiment", states[-1], "name the metric with --metric"):
-            said = json.loads(states[-1].read_text(encoding="utf-8"))["runner_data"].get("_metric")
-    name = metric or said
+def _metric(trials: list[_Trial], metric: str | None, usual: object) -> str:
+    name = metric or usual
     if isinstance(name, str) and (not trials or any(entry(trial.result, name) is not None for trial in trials)):
         return name
     names = sorted({key for trial in trials for key, value in trial.result.items() if is_number(value)})
@@ -139,7 +175,6 @@ def _launched(trial: _Trial, metric: str, prior: NTKPrior | None) -> Row:
     said = trial.result.get(RECORD)
     said = said if isinstance(said, Mapping) else {}
     value = entry(trial.result, metric)
-    done = bool(trial.result.get("done"))
     drawn, score, seconds = said.get("drawn"), said.get("score"), trial.result.get("time_total_s")
     plotted = PlottedTrial(
         trial.config,
@@ -147,13 +182,12 @@ def _launched(trial: _Trial, metric: str, prior: NTKPrior | None) -> Row:
         score=float(score) if is_number(score) else None,
         drawn=Drawn(drawn) if drawn in list(Drawn) else None,
         outcome=float(value) if is_number(value) and not trial.failed else None,
-        name=f"trial {trial.result.get('trial_id', '?')}",
+        name=f"trial {trial.name}",
         failed=trial.failed,
         seconds=float(seconds) if is_number(seconds) else None,
     )
     reason = "" if prior is None or plotted.verdict is None else judge(prior, trial.config).reason
-    state = "error" if trial.failed else "finished" if done else "not finished"
-    return Row(plotted, trial.config, state=state, reason=reason, measured=trial.result)
+    return Row(plotted, trial.config, state=trial.state, reason=reason, measured=trial.result)
 
 
 def _refusals(folder: Path) -> list[dict[str, Any]]:

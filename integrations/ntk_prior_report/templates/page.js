@@ -13,7 +13,9 @@ function showTrials({ columns, rows }, colors) {
   const search = document.getElementById("search");
   const count = document.getElementById("count");
   const [before, after] = ["before", "after"].map((id) => document.getElementById(id));
-  const all = rows.map((cells, place) => ({ cells, place, text: cells.join("\n").toLowerCase() }));
+  // What is searched is what is shown.
+  const text = (cells) => cells.map((value, column) => shown(value, columns[column].kind)).join("\n").toLowerCase();
+  const all = rows.map((cells, place) => ({ cells, place, text: text(cells) }));
   const order = { column: null, sign: 1 };
   let chosen = all, first = 0;
 

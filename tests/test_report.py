@@ -1,0 +1,350 @@
+"""The report's numbers and records, from real storages of Optuna and real experiments of Ray Tune."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from known_priors import likes_small_x
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna_support import SPACE, sphere
+from ray import tune
+from ray_trainables import failing_above
+from report_support import PRIOR, SCRIPT, hostile_run, row, small_run
+from typer.testing import CliRunner
+
+import ntk_prior_report
+from ntk_prior import NTKPrior
+from ntk_prior.screening import Drawn
+from ntk_prior_cli import app, main
+from ntk_prior_cli.measures import Measures, foretold
+from ntk_prior_cli.optuna_source import load_study, run_of_study
+from ntk_prior_cli.ray_source import run_of_experiment
+from ntk_prior_optuna import NTKPriorSampler, prune_if_infeasible
+from ntk_prior_ray import NTKPriorCallback, NTKPriorSearch
+from ntk_prior_report import page, summarised
+from ntk_prior_report.figures import map_axes
+from ntk_prior_report.table import MOST_REFUSED, table
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def content(html: str, name: str) -> Any:
+    """The JSON of one of the page's blocks."""
+    begin = html.index(f'id="{name}">') + len(f'id="{name}">')
+    return json.loads(html[begin : html.index("</script>", begin)])
+
+
+class TestNumbers:
+    def test_every_configuration_is_counted_once(self) -> None:
+        found = summarised(small_run())
+        assert found.launched + found.refused == 60
+        assert found.audited == 7
+        assert [(one.verdict, one.refused, one.launched, one.audited) for one in found.verdicts] == [
+            ("untrainable", 15, 2, 2),
+            ("feasible", 0, 43, 5),
+        ]
+        assert found.best is not None
+        assert found.best.trial.name == "trial 0"
+
+    def test_the_example_of_a_verdict_is_a_refused_one_where_there_is_one(self) -> None:
+        untrainable, feasible = summarised(small_run()).verdicts
+        assert untrainable.example is not None
+        assert feasible.example is not None
+        assert not untrainable.example.trial.launched
+        assert feasible.example.trial.launched
+
+    def test_audits_that_would_have_been_refused_are_listed_the_best_first(self) -> None:
+        found = summarised(small_run())
+        assert [one.trial.name for one in found.held_back] == ["trial 51", "trial 59"]
+        assert summarised(replace(small_run(), maximize=False)).held_back[0].trial.name == "trial 59"
+
+    def test_a_verdict_that_audits_contradict_is_withdrawn_and_the_log_says_when(self) -> None:
+        rows = [
+            row(k, {}, *((0.1, "untrainable") if k % 2 else (0.9, "feasible")), drawn=Drawn.PLAIN, outcome=float(k % 2))
+            for k in range(40)
+        ]
+        evidence = small_run().evidence[0]._replace(plain=True)
+        said = [evidence._replace(score=0.1 if k % 2 else 0.9, losses=(-float(k % 2),),
+                                  verdict="untrainable" if k % 2 else "feasible") for k in range(40)]  # fmt: skip
+        run = replace(small_run(), rows=rows, evidence=said)
+        found = summarised(run)
+        assert found.trust.refusals < 0.5
+        assert found.notices[0].words.startswith("the verdict untrainable is withdrawn")
+        assert 2 < found.notices[0].after < 40
+        assert "finished trials, the verdict untrainable is withdrawn" in page(run)
+
+    def test_numbers_that_are_not_known_are_null_in_json(self) -> None:
+        found = summarised(replace(small_run(), rows=[], evidence=())).to_json()
+        assert json.loads(json.dumps(found, allow_nan=False))["score_against_outcome"]["auroc"] is None
+
+    def test_refused_draws_beyond_a_limit_are_counted_but_not_listed(self) -> None:
+        rows = [row(k, {"x": k}, 0.1, "diverges", launched=False) for k in range(MOST_REFUSED + 7)]
+        run = replace(small_run(), rows=[row(0, {"x": 0}, 0.9, "feasible"), *rows], evidence=())
+        found = table(run)
+        assert found["left_out"] == 7
+        assert [cells[0] for cells in found["rows"][:2]] == ["trial 0", "refused 7"]
+        assert summarised(run).refused == MOST_REFUSED + 7
+
+    @pytest.mark.parametrize(
+        ("value", "cell"),
+        [(math.inf, "inf"), (math.nan, "nan"), (2**60, str(2**60)), (True, "True"), ([1, 2], "[1, 2]"), (None, None)],
+    )
+    def test_what_json_has_no_number_for_is_text(self, value: Any, cell: Any) -> None:
+        run = replace(small_run(), rows=[row(0, {"odd": value}, 0.5, "feasible")])
+        (cells,) = json.loads(json.dumps(table(run), allow_nan=False))["rows"]
+        assert cells[6] == cell
+
+    def test_the_map_shows_parameters_that_vary_and_that_the_theory_knows(self) -> None:
+        axes = map_axes(small_run().trials)
+        assert axes is not None
+        assert [axis.name for axis in axes] == ["weight_variance", "depth"]
+        assert map_axes([row(0, {"depth": 3, "colour": "red"}, 0.5, "feasible").trial]) is None
+
+
+class TestThePage:
+    def test_it_holds_all_that_it_needs(self) -> None:
+        html = page(small_run(prior=PRIOR))
+        assert "plotly.js v" in html
+        assert len(content(html, "trials-data")["rows"]) == 60
+        assert {trace["type"] for trace in content(html, "map-plot-figure")["data"]} >= {"heatmap", "scatter"}
+        for outside in ('src="http', "src='http", 'href="http', "@import"):
+            assert outside not in html.partition("plotly.js v")[0]
+
+    def test_markup_is_escaped_wherever_it_comes_from(self) -> None:
+        html = page(hostile_run())
+        assert SCRIPT not in html
+        assert "<img src=x" not in html
+        assert SCRIPT in content(html, "trials-data")["columns"][4]["label"]
+        assert content(html, "trials-data")["rows"][0][5] == SCRIPT
+        texts = json.dumps(content(html, "calibration-plot-figure")["layout"])
+        assert "<b>" not in texts
+        assert "&lt;b&gt;" in texts
+
+    def test_half_a_character_does_not_keep_the_page_from_being_written(self, tmp_path: Path) -> None:
+        path = tmp_path / "report.html"
+        ntk_prior_report.write(replace(small_run(), name="half \ud800"), path)
+        assert "half ?" in path.read_text(encoding="utf-8")
+
+    def test_a_run_without_a_prior_says_so(self) -> None:
+        launched = [one for one in small_run().rows if one.trial.launched]
+        rows = [one._replace(trial=one.trial._replace(verdict=None, score=None, drawn=None)) for one in launched]
+        html = page(replace(small_run(), rows=rows, evidence=(), refused_in=None))
+        assert "The prior was not asked about any configuration of this run." in html
+        assert "No finished trial has a score of the prior yet." in html
+
+    def test_a_missing_library_names_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "jinja2", None)
+        monkeypatch.delitem(sys.modules, "ntk_prior_report.page")
+        monkeypatch.delitem(sys.modules, "ntk_prior_report")
+        with pytest.raises(ImportError, match=r"jinja2.*pip install 'ntk-prior\[report\]'"):
+            __import__("ntk_prior_report")
+
+
+def accuracy(trial: optuna.Trial) -> float:
+    network = {
+        "weight_variance": trial.suggest_float("weight_variance", 0.5, 4.0),
+        "bias_variance": trial.suggest_float("bias_variance", 0.0, 0.5),
+        "depth": trial.suggest_int("depth", 1, 64),
+    }
+    reached = 0.1 + 0.8 * (PRIOR(network).score or 0.0)
+    trial.set_user_attr("measured", {"test": reached, "train": reached, "lost": reached < 0.2})
+    return reached
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a SQLite storage with a study that ran with the prior."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('storage') / 'study.db'}"
+    space = {
+        "weight_variance": FloatDistribution(0.5, 4.0),
+        "bias_variance": FloatDistribution(0.0, 0.5),
+        "depth": IntDistribution(1, 64),
+    }
+    sampler = NTKPriorSampler(PRIOR, optuna.samplers.RandomSampler(seed=0), search_space=space, seed=0)
+    study = optuna.create_study(study_name=SCRIPT, storage=url, sampler=sampler, direction="maximize")
+    study.set_metric_names(["accuracy"])
+    study.set_user_attr(SCRIPT, SCRIPT)
+    study.optimize(accuracy, n_trials=25)
+    return url
+
+
+class TestAnOptunaStudy:
+    def test_rows_are_the_trials_with_what_the_prior_said(self, database: str) -> None:
+        study = load_study(SCRIPT, database)
+        run = run_of_study(study, None)
+        assert (run.name, run.outcome_name, run.maximize) == (SCRIPT, "accuracy", True)
+        for one, trial in zip(run.rows, study.trials, strict=True):
+            assert one.params == trial.params
+            assert one.trial.outcome == trial.value
+            assert one.trial.verdict == trial.user_attrs["ntk_prior"]["verdict"]
+            assert one.reason == trial.user_attrs["ntk_prior"]["reason"]
+        assert len(run.evidence) == 25
+        assert summarised(run).savings.steered + summarised(run).audited == 25
+
+    def test_what_a_gate_stopped_was_refused(self) -> None:
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+
+        def gated(trial: optuna.Trial) -> float:
+            value = sphere(trial)
+            prune_if_infeasible(trial, likes_small_x, epsilon=0.0)
+            return value
+
+        study.optimize(gated, n_trials=20)
+        found = summarised(run_of_study(study, None))
+        assert found.refused == sum(abs(trial.params["x"]) > 0.7 for trial in study.trials) > 0
+
+    def test_its_names_are_text_on_the_page(self, database: str) -> None:
+        html = page(run_of_study(load_study(SCRIPT, database), None))
+        assert SCRIPT not in html
+        assert "User attribute &lt;/script&gt;" in html
+
+    def test_the_probabilities_are_compared_with_what_trials_measured(self, database: str) -> None:
+        run = run_of_study(load_study(SCRIPT, database), None)
+        names = Measures("measured/test", "measured/train", "measured/lost")
+        before = PRIOR.calibration
+        found = foretold(PRIOR, run.rows, names)
+        assert found is not None
+        assert found.used == 25
+        assert found.trains.auroc > 0.8
+        assert PRIOR.calibration is before
+        assert "that it generalizes, if it trains" in page(replace(run, foretold=found))
+        with pytest.raises(ValueError, match=r"--test-accuracy: expected the name of an accuracy.*'measured'"):
+            foretold(PRIOR, run.rows, Measures("measured"))
+
+    def test_one_of_several_objectives_counts(self) -> None:
+        study = optuna.create_study(
+            sampler=NTKPriorSampler(likes_small_x, search_space=SPACE, seed=0), directions=["minimize", "maximize"]
+        )
+        study.optimize(lambda trial: (sphere(trial), -sphere(trial)), n_trials=15)
+        run = run_of_study(study, 1)
+        assert run.maximize
+        assert [one.trial.outcome for one in run.rows] == [trial.values[1] for trial in study.trials]
+        assert len(page(run)) > 1_000_000
+        with pytest.raises(ValueError, match="--objective: expected a number from 0 to 1"):
+            run_of_study(study, None)
+
+    def test_a_journal_or_a_database_file_will_do(self, database: str, tmp_path: Path) -> None:
+        assert len(load_study(SCRIPT, database.removeprefix("sqlite:///")).trials) == 25
+        journal = tmp_path / "journal.log"
+        optuna.create_study(study_name="a", storage=JournalStorage(JournalFileBackend(str(journal))))
+        assert load_study("a", str(journal)).trials == []
+
+    def test_a_password_does_not_reach_the_page(self) -> None:
+        with pytest.raises(ValueError, match="--storage: expected the URL") as caught:
+            load_study("a", "postgresql+psycopg2://me:secret@127.0.0.1:1/none")
+        assert "secret" not in str(caught.value)
+
+
+def ray_experiment(folder: Path) -> Path:
+    search = NTKPriorSearch(likes_small_x, epsilon=0.3, seed=0)
+    tune.Tuner(
+        failing_above,
+        param_space={"x": tune.uniform(-1, 1), "y": tune.uniform(-1, 1)},
+        tune_config=tune.TuneConfig(search_alg=search, metric="loss", mode="min", num_samples=8, reuse_actors=True),
+        run_config=tune.RunConfig(
+            name="experiment", storage_path=str(folder), verbose=0, callbacks=[NTKPriorCallback(search)]
+        ),
+    ).fit()
+    return folder / "experiment"
+
+
+@pytest.mark.xdist_group("ray")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("local_ray")
+def test_a_ray_experiment_is_read_from_its_folder(tmp_path: Path) -> None:
+    folder = ray_experiment(tmp_path)
+    # Pickles of an experiment from elsewhere would run what they like: the report does without them.
+    for pickle in folder.rglob("*.pkl"):
+        pickle.write_bytes(b"not a pickle")
+    run = run_of_experiment(folder, None, "min")
+    launched = [one for one in run.rows if one.trial.launched]
+    refused = [one for one in run.rows if not one.trial.launched]
+    assert len(launched) == 8
+    assert len(refused) == len((folder / "ntk_rejections.jsonl").read_text().splitlines()) > 0
+    assert all(abs(one.params["x"]) > 0.7 and one.reason for one in refused)
+    for one in launched:
+        x, y = one.params["x"], one.params["y"]
+        assert one.trial.failed == (y > 0.5)
+        if not one.trial.failed:
+            assert one.trial.outcome == x**2 + y**2 + 1 / 3
+            assert one.trial.score == pytest.approx(1 - abs(x))
+    assert run.outcome_name == "loss"
+    assert len(run.evidence) == sum(not one.trial.failed for one in launched)
+    assert {one.state for one in launched} == {"error", "terminated"}
+    assert content(page(run), "trials-data")["columns"][4]["label"] == "loss"
+
+    with pytest.raises(ValueError, match=r"--metric: expected the name of a metric.*loss.*received 'accuracy'"):
+        run_of_experiment(folder, "accuracy", "max")
+    with pytest.raises(ValueError, match="--mode: expected min or max"):
+        run_of_experiment(folder, None, None)
+    with pytest.raises(ValueError, match=r"STUDY: expected the folder.*take one of the folders inside: experiment"):
+        run_of_experiment(folder.parent, None, "min")
+    with (folder / "ntk_rejections.jsonl").open("a") as file:
+        file.write('{"half": ')
+    assert len(run_of_experiment(folder, None, "min").rows) == len(run.rows)
+    (folder / "ntk_rejections.jsonl").write_text('{"config": 3, "score": 1, "verdict": "x"}\n')
+    with pytest.raises(ValueError, match=r"ntk_rejections\.jsonl: expected a refused proposal on each line"):
+        run_of_experiment(folder, None, "min")
+
+
+class TestTheCommand:
+    def test_it_writes_the_page_and_prints_its_numbers(self, database: str, tmp_path: Path) -> None:
+        prior = tmp_path / "prior.json"
+        NTKPrior(PRIOR.task, PRIOR.budget).save(prior)
+        path = tmp_path / "page.html"
+        options = ["--storage", database, "-o", str(path), "--prior", str(prior), "--test-accuracy", "measured/test"]
+        result = CliRunner().invoke(app, ["report", SCRIPT, *options, "--json"], catch_exceptions=False)
+        assert result.exit_code == 0
+        found = json.loads(result.stdout)
+        assert found["launched"] == 25
+        assert found["output"] == str(path)
+        html = path.read_text()
+        assert "heatmap" in {trace["type"] for trace in content(html, "map-plot-figure")["data"]}
+        assert "that it trains" in html
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["nothing"], "STUDY: expected the folder of a Ray Tune experiment, received 'nothing'"),
+            (
+                ["s", "--storage", "sqlite:///no-such.db"],
+                "--storage: expected the URL of an Optuna storage that exists",
+            ),
+            (["s", "--storage", "no-such.db"], "--storage: expected the URL of an Optuna storage that exists"),
+            (["s", "--storage", "DATABASE"], "received 's': give one of these, or another --storage"),
+            (["s", "--storage", "DATABASE", "--mode", "max"], "--mode: expected none with --storage"),
+            (["s", "--storage", "DATABASE", "--prior", "TRUNCATED"], "prior.json: expected a saved prior"),
+            (["s", "--storage", "DATABASE", "--test-accuracy", "a"], "--test-accuracy: expected --prior beside it"),
+            ([".", "--objective", "1"], "--objective: expected none without --storage"),
+            ([".", "--mode", "max"], "STUDY: expected the folder of a Ray Tune experiment, with a folder for each"),
+        ],
+    )
+    def test_bad_input_ends_with_code_2_and_names_the_option(
+        self,
+        arguments: list[str],
+        message: str,
+        database: str,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        truncated = tmp_path / "prior.json"
+        PRIOR.save(truncated)
+        truncated.write_bytes(truncated.read_bytes()[:1000])
+        given = {"DATABASE": database, "TRUNCATED": str(truncated)}
+        monkeypatch.setattr(sys, "argv", ["ntk-prior", "report", *(given.get(one, one) for one in arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 2
+        assert message in capsys.readouterr().err.replace("\n", " ")
+        assert not list(tmp_path.glob("*.db")) + list(tmp_path.glob("*.html"))

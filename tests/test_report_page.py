@@ -1,0 +1,174 @@
+"""The report's page in a real browser: nothing fails, and whatever a user does with it works."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_support import PRIOR, hostile_run, row, small_run, written
+
+pytest_plugins = ["browser"]
+
+FIRST_ROWS = "[...document.querySelectorAll('#trials tbody tr')].map(row => row.cells[COLUMN].textContent)"
+
+
+def column(page: Any, number: int) -> list[str]:
+    """What a column shows."""
+    found: list[str] = page.evaluate(FIRST_ROWS.replace("COLUMN", str(number)))
+    return found
+
+
+def heading(page: Any, words: str) -> Any:
+    return page.locator("#trials thead th").filter(has=page.get_by_role("button", name=words, exact=True))
+
+
+@pytest.fixture
+def opened(page: Any, tmp_path: Path) -> Any:
+    page.goto(written(small_run(prior=PRIOR), tmp_path))
+    return page
+
+
+def drawn(page: Any, name: str) -> Any:
+    """A figure, once it is drawn."""
+    figure = page.locator(f"#{name}-plot")
+    figure.scroll_into_view_if_needed()
+    figure.locator(".main-svg").first.wait_for()
+    return figure
+
+
+def test_a_newcomer_reads_what_was_refused_and_why(opened: Any) -> None:
+    assert opened.get_by_role("heading", level=1).inner_text() == "a study: what was refused, and why"
+    assert "Refused before launch: 15 untrainable." in opened.locator("header").inner_text()
+    verdicts = opened.locator("#refused table").inner_text()
+    assert "kernel is too ill-conditioned" in verdicts
+    assert "is what binds" in verdicts
+
+
+def test_all_figures_are_drawn_without_the_network(opened: Any) -> None:
+    for name in ("map", "calibration", "savings", "trust"):
+        drawn(opened, name)
+    assert opened.evaluate("performance.getEntriesByType('resource').length") == 0
+
+
+def test_a_heading_sorts_and_turns_the_order_round(opened: Any) -> None:
+    score = heading(opened, "Score")
+    assert score.get_attribute("aria-sort") == "none"
+    score.get_by_role("button").click()
+    assert score.get_attribute("aria-sort") == "ascending"
+    shown = [float(text) for text in column(opened, 3)]
+    assert shown == sorted(shown)
+    score.get_by_role("button").click()
+    assert score.get_attribute("aria-sort") == "descending"
+    assert column(opened, 0)[0] == "trial 0"
+    heading(opened, "Verdict").get_by_role("button").click()
+    assert score.get_attribute("aria-sort") == "none"
+
+
+def test_numbers_are_sorted_as_numbers_and_unknown_values_stay_at_the_end(page: Any, tmp_path: Path) -> None:
+    rows = [row(number, {"width": width}, 0.5, "feasible") for number, width in enumerate([9, 10, 100])]
+    rows.append(row(3, {}, 0.5, "feasible"))
+    page.goto(written(replace(small_run(), rows=rows, evidence=()), tmp_path))
+    for order in (["9", "10", "100", ""], ["100", "10", "9", ""]):
+        heading(page, "width").get_by_role("button").click()
+        assert column(page, 6) == order
+
+
+def test_words_and_choices_filter_together(opened: Any) -> None:
+    count = opened.get_by_role("status")
+    assert count.inner_text() == "1 to 25 of 60"
+    opened.get_by_label("Verdict").select_option("untrainable")
+    assert count.inner_text() == "1 to 17 of 17, chosen from 60"
+    opened.get_by_label("What was done").select_option("launched: audit")
+    assert column(opened, 0) == ["trial 51", "trial 59"]
+    opened.get_by_label("Search").fill("DEPTH 52")
+    assert column(opened, 0) == ["trial 51"]
+    opened.get_by_label("Search").fill("nowhere to be found")
+    assert count.inner_text() == "none, chosen from 60"
+    assert column(opened, 0) == []
+
+
+def test_pages_are_turned(opened: Any) -> None:
+    before, after = (opened.get_by_role("button", name=name) for name in ("Previous", "Next"))
+    assert before.is_disabled()
+    after.click()
+    after.click()
+    assert opened.get_by_role("status").inner_text() == "51 to 60 of 60"
+    assert after.is_disabled()
+    before.click()
+    assert column(opened, 0)[0] == "trial 25"
+
+
+def test_the_keyboard_is_enough(opened: Any) -> None:
+    opened.get_by_label("Search").focus()
+    opened.keyboard.type("untrainable")
+    assert opened.get_by_role("status").inner_text() == "1 to 17 of 17, chosen from 60"
+    reached = []
+    for _ in range(7):
+        opened.keyboard.press("Tab")
+        reached.append(opened.evaluate("document.activeElement.textContent"))
+    assert reached[-1] == "Score", reached
+    opened.keyboard.press("Enter")
+    assert heading(opened, "Score").get_attribute("aria-sort") == "ascending"
+    assert opened.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_hovering_over_a_point_says_which_trial_it_is(opened: Any) -> None:
+    figure = drawn(opened, "calibration")
+    figure.locator(".scatterlayer .trace").first.locator("path.point").first.hover(force=True)
+    label = figure.locator(".hoverlayer")
+    label.get_by_text("trial 0").wait_for()
+    assert "score 1.00" in label.text_content()
+
+
+@pytest.mark.parametrize("width", [360, 600, 1400])
+def test_no_window_is_too_narrow(width: int, opened: Any) -> None:
+    opened.set_viewport_size({"width": width, "height": 700})
+    for name in ("map", "calibration", "savings", "trust"):
+        drawn(opened, name)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_figures_are_drawn_for_the_printer_too(opened: Any) -> None:
+    opened.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    opened.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 4")
+
+
+def test_markup_in_names_is_text(page: Any, tmp_path: Path) -> None:
+    page.goto(written(hostile_run(), tmp_path))
+    for name in ("map", "calibration", "trust"):
+        drawn(page, name)
+    page.locator("#calibration-plot .scatterlayer path.point").first.hover(force=True)
+    page.locator("#calibration-plot .hoverlayer text").first.wait_for()
+    heading(page, "Score").get_by_role("button").click()
+    assert page.evaluate("window.hurt") is None
+    assert page.locator("img").count() == 0
+    # Plotly shows <b> as bold text where it is not escaped.
+    assert page.locator("b").filter(has_text="bold").count() == 0
+    assert (
+        page.evaluate("[...document.querySelectorAll('tspan')].filter(s => s.style.fontWeight === 'bold').length") <= 1
+    )
+    assert "</script><script>" in page.locator("h1").inner_text()
+    assert "</script><script>" in column(page, 0)[0]
+
+
+def test_a_script_that_came_in_all_the_same_would_not_run(watched: Any, tmp_path: Path) -> None:
+    """The page's own policy, tried with a script that no escaping could have let through."""
+    written(small_run(), tmp_path)
+    path = tmp_path / "report.html"
+    path.write_text(path.read_text().replace("</header>", "</header><script>window.hurt = 1</script>"))
+    watched.page.goto(path.as_uri())
+    watched.page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.hurt = 2\">')")
+    watched.page.wait_for_timeout(200)
+    assert watched.page.evaluate("window.hurt") is None
+    assert any("Content Security Policy" in error for error in watched.errors)
+
+
+def test_five_thousand_trials_can_be_used(page: Any, tmp_path: Path) -> None:
+    page.goto(written(small_run(5_000), tmp_path))
+    assert page.get_by_role("status").inner_text() == "1 to 25 of 5000"
+    page.get_by_label("Search").fill("refused 4998")
+    # One by its own number, the other by its depth.
+    assert column(page, 0) == ["refused 4997", "refused 4998"]
+    drawn(page, "map")
