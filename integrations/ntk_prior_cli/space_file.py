@@ -57,8 +57,9 @@ def _entry(path: Path, name: str, value: Any) -> dict[str, Any]:
         if all(isinstance(choice, _SCALARS) for choice in choices):
             return entry
     elif kind in ("float", "int") and isinstance(log, bool):
-        low, high = entry.get("low"), entry.get("high")
-        if _is_bound(low, kind) and _is_bound(high, kind) and low <= high and not (log and low <= 0):
+        bounds: list[Any] = [entry.get("low"), entry.get("high")]
+        low, high = bounds
+        if all(_is_bound(bound, kind) for bound in bounds) and low <= high and not (log and low <= 0):
             return entry
     raise ValueError(
         f"{path}: {name}: expected {{type: float|int, low, high, log}} with finite low <= high (whole numbers for int, "
