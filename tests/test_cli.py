@@ -14,8 +14,10 @@ import optuna
 import pytest
 from typer.testing import CliRunner
 
-from ntk_prior import Task
+from ntk_prior import Budget, NTKPrior, Task
 from ntk_prior_cli import app, main
+
+pytest_plugins = ["browser"]
 
 SMALL = ["--trials", "3", "--steps", "20", "--width", "16", "--n-train", "64"]
 
@@ -45,8 +47,16 @@ def test_score_uses_a_task_summary_of_the_users_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["score", "--weight-variance", "-1", "--depth", "3"], "weight_variance: expected a value in"),
-        (["score", "--weight-variance", "1", "--depth", "0"], "depth: expected an integer in"),
+        (["score", "--weight-variance", "-1", "--depth", "3"], "--weight-variance: expected a value in"),
+        (["score", "--weight-variance", "1", "--depth", "0"], "--depth: expected an integer in"),
+        (["score", "--weight-variance", "1", "--depth", "3", "--steps", "0"], "--steps: expected an integer in"),
+        (["map", "--x", "colour"], "--x: expected one of weight_variance"),
+        (["map", "--fixed", "depth=3"], "--fixed: expected parameters other than those of the axes"),
+        (["map", "--fixed", "activation"], "--fixed: expected NAME=VALUE"),
+        (["map", "--range", "depth=1"], "--range: expected NAME=LOW:HIGH, such as depth=1:32, received 'depth=1'"),
+        (["map", "-o", "map.txt"], "--output: expected a name that ends with .html, .png"),
+        (["map", "--prior", "prior.json", "--width", "3"], "--width: expected none with --prior"),
+        (["preview", "space.yaml", "--plot", "space"], "--plot: expected a name that ends with .html"),
         (["preview", "no-such-file.yaml"], "no-such-file.yaml"),
         (["tune", "--data", "cifar10", "--data-dir", "no-such-folder"], "no-such-folder: expected data_batch_1.bin"),
     ],
@@ -101,11 +111,80 @@ def test_preview_refuses_what_is_no_search_space(tmp_path: Path, text: str) -> N
         run("preview", space)
 
 
+def test_preview_draws_a_picture_of_the_space(tmp_path: Path) -> None:
+    space, picture = tmp_path / "space.yaml", tmp_path / "space.html"
+    space.write_text(
+        "weight_variance: {type: float, low: 0.7, high: 3.0}\ndepth: {type: int, low: 2, high: 9}\n"
+        "bias_variance: 0.05\nactivation: {type: categorical, choices: [erf, relu]}\n"
+    )
+    assert str(picture) in run("preview", space, "--width", "128", "--plot", picture)
+    html = picture.read_text()
+    assert '"range":[0.7,3.0]' in html
+    assert '"text":"erf"' in html
+    assert '"text":"relu"' in html
+    space.write_text("weight_variance: {type: float, low: 0.7, high: 3.0}\nbias_variance: 0.05\ndepth: 3\n")
+    with pytest.raises(ValueError, match=r"--plot: expected a space with two numeric ranges.*received weight_variance"):
+        run("preview", space, "--plot", picture)
+
+
+def test_map_draws_what_its_options_say(tmp_path: Path) -> None:
+    picture = tmp_path / "map.html"
+    options = ["--width", "64", "--fixed", "activation=[erf, relu]", "--range", "depth=1:20", "-o", picture]
+    found = json.loads(run("map", *options, "--json"))
+    assert found["output"] == str(picture)
+    assert sum(found["verdicts"].values()) == pytest.approx(1.0)
+    assert set(found["verdicts"]) >= {"feasible", "untrainable"}
+    html = picture.read_text()
+    assert '"range":[0.5,20.5]' in html
+    assert "http" not in html.partition("plotly.js v")[0]
+
+
+def test_map_takes_a_saved_prior(tmp_path: Path) -> None:
+    prior, picture = tmp_path / "prior.json", tmp_path / "map.html"
+    NTKPrior(Task.equicorrelated(50, 0.1), Budget(steps=10, width=64)).save(prior)
+    few = json.loads(run("map", "--prior", prior, "-o", picture, "--json"))["verdicts"]["feasible"]
+    many = json.loads(run("map", "--width", "64", "-o", picture, "--json"))["verdicts"]["feasible"]
+    assert few < many
+
+
+def test_pictures_are_drawn_by_a_browser(tmp_path: Path, chromium: object) -> None:
+    for name, start in (("map.png", b"\x89PNG"), ("map.svg", b"<svg")):
+        run("map", "--width", "64", "-o", tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
+
+
+def test_without_a_browser_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("choreographer.browsers.chromium.Chromium.find_browser", lambda **_: None)
+    with pytest.raises(ValueError, match=r"--output: expected Chrome or Chromium.*install one.*write an \.html file"):
+        run("map", "--width", "64", "-o", tmp_path / "map.png")
+
+
+@pytest.mark.parametrize("command", ["score", "map", "preview", "tune", "report"])
+def test_every_command_shows_an_example_and_prints_json(command: str) -> None:
+    help_text = run(command, "--help")
+    assert f"\n  ntk-prior {command} " in help_text
+    assert "--json" in help_text
+
+
+def test_help_tells_the_exit_codes_and_the_shell_completes(tmp_path: Path) -> None:
+    assert "Exit codes: 0 done, 1 nothing was launched" in " ".join(run("--help").split())
+    command = [sys.executable, "-c", "from ntk_prior_cli import app; app(prog_name='ntk-prior')"]
+    asked = {"_NTK_PRIOR_COMPLETE": "complete_bash", "COMP_WORDS": "ntk-prior re", "COMP_CWORD": "1"}
+    shell = subprocess.run(command, env={**os.environ, **asked}, capture_output=True, text=True, check=True)
+    assert shell.stdout.split() == ["report"]
+
+
 def test_tune_launches_trains_and_reports(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    printed = run("tune", *SMALL, "--output", report)
+    printed = run("tune", *SMALL, "--seed", "3", "--output", report)
     assert "refused before launch" in printed
     found = json.loads(report.read_text())
+    page = (tmp_path / "report.html").read_text()
+    assert f"page: {tmp_path / 'report.html'}" in printed
+    for verdict, count in found["refused"].items():
+        assert f"{count} {verdict}" in page.partition("</header>")[0]
+    assert "<dt>Seed</dt><dd>3</dd>" in page
+    assert '"type":"heatmap"' in page
     assert found["launched"] == len(found["trials"]) == 3
     assert found["best_test_accuracy"] == max(trial["result"]["best_test_accuracy"] for trial in found["trials"])
     assert found["launched_flops"] > 0
@@ -114,8 +193,11 @@ def test_tune_launches_trains_and_reports(tmp_path: Path) -> None:
 
 def test_tune_without_the_prior_refuses_nothing(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    run("tune", *SMALL, "--base", "random", "--no-prior", "--output", report)
-    found = json.loads(report.read_text())
+    page = tmp_path / "elsewhere.html"
+    options = ["--base", "random", "--no-prior", "--output", report, "--report", page, "--json"]
+    found = json.loads(CliRunner().invoke(app, list(map(str, ["tune", *SMALL, *options]))).stdout)
+    assert found == json.loads(report.read_text())
+    assert "The prior was not asked about any configuration of this run." in page.read_text()
     assert found["refused"] == {}
     assert [trial["prior"] for trial in found["trials"]] == [None] * 3
 

@@ -56,6 +56,9 @@ def test_tune_launches_and_reports_with_ray_is_stopped_by_ctrl_c_and_resumed(
     assert all(trial["prior"]["verdict"] for trial in found["trials"])
     lines = (experiment / "ntk_rejections.jsonl").read_text().splitlines()
     assert sum(found["refused"].values()) == len(lines) > 0
+    page = (tmp_path / "report.html").read_text()
+    assert f"{len(lines)}</b><span>draws refused before launch, in ntk_rejections.jsonl" in page
+    assert "that it trains</th>" in page
 
 
 @pytest.mark.parametrize(
