@@ -8,8 +8,14 @@ import importlib.util
 import subprocess
 import sys
 
-SHIPPED = {"ntk_prior", "ntk_prior_cli", "ntk_prior_flax", "ntk_prior_optuna", "ntk_prior_ray"}
-EXTRA_OF_ADAPTER = {"ntk_prior_optuna": "optuna", "ntk_prior_flax": "train", "ntk_prior_ray": "ray"}
+SHIPPED = {"ntk_prior", "ntk_prior_cli", "ntk_prior_flax", "ntk_prior_optuna", "ntk_prior_ray", "ntk_prior_report"}
+EXTRA_OF_ADAPTER = {
+    "ntk_prior_optuna": "optuna",
+    "ntk_prior_flax": "train",
+    "ntk_prior_ray": "ray",
+    "ntk_prior_report": "report",
+}
+TEMPLATES = {"page.css", "page.html", "page.js"}
 
 
 def check_contents() -> None:
@@ -19,6 +25,8 @@ def check_contents() -> None:
     assert modules == SHIPPED, f"expected the top-level packages {sorted(SHIPPED)}, the wheel holds {sorted(modules)}"
     marked = {file.parts[0] for file in files if file.name == "py.typed"}
     assert marked == SHIPPED, f"expected a py.typed in each package, found them in {sorted(marked)}"
+    templates = {file.name for file in files if file.parts[:2] == ("ntk_prior_report", "templates")}
+    assert templates == TEMPLATES, f"expected the report's {sorted(TEMPLATES)}, the wheel holds {sorted(templates)}"
     for name in ("integrations", "tests", "examples", "benchmarks"):
         assert importlib.util.find_spec(name) is None, f"expected no top-level package {name!r} to be installed"
 

@@ -71,6 +71,32 @@ def test_bad_input_ends_with_code_2_and_says_what_was_expected(
     assert message in capsys.readouterr().err.replace("\n", " ")
 
 
+@pytest.mark.parametrize(
+    ("library", "arguments", "extra"),
+    [
+        ("optuna", ["report", "study", "--storage", "study.db"], "optuna"),
+        ("plotly", ["map"], "plot"),
+    ],
+)
+def test_a_missing_library_names_the_extra(
+    library: str,
+    arguments: list[str],
+    extra: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    for name in [library, *(name for name in sys.modules if name.partition(".")[0] == library)]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "ntk_prior_cli.optuna_source", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["ntk-prior", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert f"pip install 'ntk-prior[{extra}]'" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_preview_tells_the_refused_share_of_each_range(tmp_path: Path) -> None:
     space = tmp_path / "space.yaml"
     space.write_text(

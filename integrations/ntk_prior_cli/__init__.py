@@ -17,6 +17,17 @@ from ntk_prior_cli.tune import tune
 
 __all__ = ["app", "main"]
 
+EXTRAS = {
+    "flax": "train",
+    "jax": "train",
+    "jinja2": "report",
+    "optax": "train",
+    "optuna": "optuna",
+    "plotly": "plot",
+    "ray": "ray",
+}
+"""The extras that bring libraries which only some commands need."""
+
 app = typer.Typer(
     name="ntk-prior",
     help="Keep hopeless neural networks from being launched.",
@@ -50,5 +61,13 @@ def main() -> None:
             os._exit(INTERRUPTED)
         raise
     except (ValueError, TypeError, ImportError, OSError) as error:
-        errors.print(f"ntk-prior: {error}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(f"ntk-prior: {explained(error)}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def explained(error: Exception) -> str:
+    """What an error says, or which extra it lacks."""
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing in EXTRAS:
+        return f"this needs {missing}, which is not installed: pip install 'ntk-prior[{EXTRAS[missing]}]'"
+    return str(error)
