@@ -130,6 +130,13 @@ def test_no_window_is_too_narrow(width: int, opened: Any) -> None:
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_no_name_is_too_long(page: Any, tmp_path: Path) -> None:
+    page.set_viewport_size({"width": 360, "height": 700})
+    page.goto(written(hostile_run(), tmp_path))
+    drawn(page, "map")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_figures_are_drawn_for_the_printer_too(opened: Any) -> None:
     opened.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     opened.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 4")

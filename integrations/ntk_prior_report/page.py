@@ -23,6 +23,7 @@ except ModuleNotFoundError as error:
         f"the report needs {error.name}, which is not installed: pip install 'ntk-prior[report]'"
     ) from error
 
+from ntk_prior import Verdict
 from ntk_prior.plots import theme
 from ntk_prior_report.figures import (
     Picture,
@@ -69,6 +70,7 @@ def page(run: Run, summary: Summary | None = None) -> str:
         "fates": FATES,
         "audit": AUDIT,
         "meanings": VERDICTS,
+        "never_refused": (Verdict.FEASIBLE, Verdict.OUTSIDE_THEORY, None),
         "numbers": numbers,
         "pictures": pictures,
         "figures": {name: _figure(picture) for name, picture in pictures.items()},
@@ -105,6 +107,7 @@ def _facts(run: Run) -> dict[str, str]:
     return {
         "Tuner": run.tuner,
         "Scores refused below": f"{run.threshold:g}",
+        "Seed": "not recorded in the run",
         **{str(name): str(value) for name, value in run.facts.items()},
         "This page was written with": ", ".join([*versions, f"Python {platform.python_version()}"]),
     }
