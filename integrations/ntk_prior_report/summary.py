@@ -131,8 +131,8 @@ def _counted(rows: Sequence[Row]) -> list[VerdictCount]:
         VerdictCount(verdict, launched[verdict], audited[verdict], refused[verdict], _example(rows, verdict))
         for verdict in launched | refused
     ]
-    feasible_last = {Verdict.FEASIBLE: 1, Verdict.OUTSIDE_THEORY: 2}
-    return sorted(found, key=lambda one: (feasible_last.get(one.verdict, 0), -one.refused, -one.launched))  # type: ignore[call-overload]
+    feasible_last: dict[str | None, int] = {Verdict.FEASIBLE: 1, Verdict.OUTSIDE_THEORY: 2}
+    return sorted(found, key=lambda one: (feasible_last.get(one.verdict, 0), -one.refused, -one.launched))
 
 
 def _example(rows: Sequence[Row], verdict: str | None) -> Row | None:
