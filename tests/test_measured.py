@@ -118,8 +118,9 @@ def test_at_its_own_rate_nothing_depends_on_the_kernels_scale(scale: float, step
 def test_a_networks_own_kernel_tells_its_largest_learning_rate() -> None:
     measured = ntp.measured_spectrum(theta(Architecture(1.5, 0.1, 4), X, X), Y)
     limit = 2 * len(X) / measured.lambda_max
+    # Some networks that overshoot settle where the kernel is smaller; beyond four times the limit none does.
     below, above = (
-        ntp.feasibility_from_spectrum(measured, TASK, Budget(500, learning_rate=factor * limit)) for factor in (0.95, 3)
+        ntp.feasibility_from_spectrum(measured, TASK, Budget(500, learning_rate=factor * limit)) for factor in (0.95, 5)
     )
     assert below.verdict is ntp.Verdict.FEASIBLE
     assert above.verdict is ntp.Verdict.DIVERGES
