@@ -90,6 +90,7 @@ def trust_in_view_of(evidence: Sequence[Evidence], threshold: float) -> Trust:
 
     Where the order of scores is wrong beyond doubt (p below 1 / PATIENCE^2), refusals lose trust as well: a tuner that
     has learnt from what they let through seldom proposes what they hold back, so that audits alone would find out late.
+    For that, scores count in steps of 0.1: which of two good networks is the better says nothing about bad ones.
 
     Args:
         evidence: The latest ``EVIDENCE_WINDOW`` finished trials at most.
@@ -99,8 +100,10 @@ def trust_in_view_of(evidence: Sequence[Evidence], threshold: float) -> Trust:
     refusals = trust_in_refusals(held_back, [one.losses for one in evidence])
     withdrawn = withdrawn_verdicts(evidence, threshold)
     counts = [one for one in evidence if one.verdict not in withdrawn]
-    ranking = trust_in_ranking([one.score for one in counts], [one.losses for one in counts])
-    return Trust(min(refusals, PATIENCE * ranking), ranking)
+    counted = [one.losses for one in counts]
+    ranking = trust_in_ranking([one.score for one in counts], counted)
+    coarse = trust_in_ranking([round(one.score, 1) for one in counts], counted)
+    return Trust(min(refusals, PATIENCE * coarse), ranking)
 
 
 def trust_in_refusals(held_back: ArrayLike, losses: ArrayLike) -> float:

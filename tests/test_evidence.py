@@ -116,8 +116,13 @@ def test_refusals_and_ranking_are_believed_on_their_own() -> None:
 
 
 def test_an_order_that_is_wrong_beyond_doubt_costs_refusals_their_trust() -> None:
-    wrong_order = [Evidence(0.5 + n / 100, False, (float(n),)) for n in range(12)]
-    assert trust_in_view_of(wrong_order, 0.3).refusals < 0.1
+    wrong_order = [Evidence(n / 12, False, (float(n),)) for n in range(12)]
+    assert trust_in_view_of(wrong_order, 0.0).refusals < 0.1
+
+
+def test_an_order_that_is_wrong_among_good_networks_costs_refusals_nothing() -> None:
+    wrong_order = [Evidence(0.96 + n / 1000, False, (float(n),)) for n in range(30)]
+    assert trust_in_view_of(wrong_order, 0.3) == (1.0, pytest.approx(0.0, abs=1e-4))
 
 
 def test_a_withdrawn_verdict_says_nothing_about_the_ranking_of_the_others() -> None:
