@@ -83,6 +83,7 @@ def study(prior: bool, seed: int, options: argparse.Namespace) -> dict[str, obje
             resume=False,
             seed=seed,
             output=report,
+            report=report.with_suffix(".html"),
         )
         run(job)
         found = json.loads(report.read_text(encoding="utf-8"))
