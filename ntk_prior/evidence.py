@@ -100,9 +100,9 @@ def trust_in_view_of(evidence: Sequence[Evidence], threshold: float) -> Trust:
     refusals = trust_in_refusals(held_back, [one.losses for one in evidence])
     withdrawn = withdrawn_verdicts(evidence, threshold)
     counts = [one for one in evidence if one.verdict not in withdrawn]
-    counted = [one.losses for one in counts]
-    ranking = trust_in_ranking([one.score for one in counts], counted)
-    coarse = trust_in_ranking([round(one.score, 1) for one in counts], counted)
+    scores = np.array([one.score for one in counts])
+    ranks = _joint_ranks([one.losses for one in counts])
+    ranking, coarse = trust_in_ranking(scores, ranks), trust_in_ranking(np.round(scores, 1), ranks)
     return Trust(min(refusals, PATIENCE * coarse), ranking)
 
 
@@ -167,6 +167,8 @@ def _trust_at(z: float) -> float:
 def _joint_ranks(losses: ArrayLike) -> NDArray[np.float64]:
     """Ranks of trials; several objectives count by the mean of their ranks."""
     columns = np.asarray(losses, dtype=np.float64)
+    if not columns.size:
+        return np.empty(0)
     columns = columns.reshape(len(columns), -1)
     if columns.shape[1] == 1:
         return _ranks(columns[:, 0])

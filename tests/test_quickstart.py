@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import jupytext
-import nbformat
+from notebooks import assert_cells_are_those_of, assert_still_pictures, outputs_without_errors, printed_by
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "quickstart.py"
 NOTEBOOK = SCRIPT.with_suffix(".ipynb")
@@ -28,32 +25,21 @@ def test_the_script_tunes_twice_and_shows_what_was_refused(tmp_path: Path) -> No
     assert finished.stdout.count("accuracy 0.") == 3
 
 
-def executed() -> Any:
-    return nbformat.read(NOTEBOOK, as_version=4)
-
-
 def test_the_notebook_has_the_cells_of_the_script() -> None:
-    script = jupytext.read(SCRIPT)
-    sources = [[(cell.cell_type, cell.source) for cell in book.cells] for book in (script, executed())]
-    assert sources[0] == sources[1], "make the notebook again: the script's docstring says how"
+    assert_cells_are_those_of(SCRIPT, NOTEBOOK)
 
 
 def test_the_notebook_was_executed_and_shows_still_pictures() -> None:
-    code = [cell for cell in executed().cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    outputs = [output for cell in code for output in cell.outputs]
-    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+    outputs = outputs_without_errors(NOTEBOOK)
     pictures = [output.data for output in outputs if output.output_type == "display_data"]
     assert [list(picture) for picture in pictures] == [["image/png"]] * 3
-    assert all(base64.b64decode(picture["image/png"]).startswith(b"\x89PNG") for picture in pictures)
+    assert_still_pictures([picture["image/png"] for picture in pictures])
     text = NOTEBOOK.read_text(encoding="utf-8")
     assert "/work" not in text
     assert len(text) < 500_000
 
 
 def test_the_notebook_shows_that_the_prior_avoids_launches_in_vain() -> None:
-    printed = "".join(
-        output.text for cell in executed().cells for output in cell.get("outputs", []) if output.output_type == "stream"
-    )
+    printed = printed_by(outputs_without_errors(NOTEBOOK))
     rows = {line[:14].strip(): line[14:].split() for line in printed.splitlines() if line.startswith("with")}
     assert int(rows["with prior"][1]) < int(rows["without prior"][1])

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import jupytext
-import nbformat
+from notebooks import assert_cells_are_those_of, assert_still_pictures, outputs_without_errors, printed_by
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "reproduce_paper.py"
 NOTEBOOK = SCRIPT.with_suffix(".ipynb")
@@ -73,25 +70,16 @@ def test_the_script_draws_every_figure_and_no_claim_fails(tmp_path: Path) -> Non
     assert verdicts["holds"] + verdicts["unresolved"] == verdicts["all"] >= 50
 
 
-def executed() -> Any:
-    return nbformat.read(NOTEBOOK, as_version=4)
-
-
 def test_the_notebook_has_the_cells_of_the_script() -> None:
-    script = jupytext.read(SCRIPT)
-    sources = [[(cell.cell_type, cell.source) for cell in book.cells] for book in (script, executed())]
-    assert sources[0] == sources[1], "make the notebook again: the script's docstring says how"
+    assert_cells_are_those_of(SCRIPT, NOTEBOOK)
 
 
 def test_the_notebook_was_executed_and_shows_its_figures() -> None:
-    code = [cell for cell in executed().cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    outputs = [output for cell in code for output in cell.outputs]
-    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+    outputs = outputs_without_errors(NOTEBOOK)
     pictures = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == 14
-    assert all(base64.b64decode(picture).startswith(b"\x89PNG") for picture in pictures)
-    printed = "".join(output.text for output in outputs if output.output_type == "stream")
+    assert_still_pictures(pictures)
+    printed = printed_by(outputs)
     assert printed.startswith("cifar10: ")
     verdicts = counts(printed)
     assert verdicts["holds"] == verdicts["all"] >= 50

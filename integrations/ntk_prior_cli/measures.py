@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 from ntk_prior import CalibrationReport, FinishedTrial, NTKPrior
+from ntk_prior_cli.json_lines import is_number
 from ntk_prior_report import Row
 
 
@@ -64,8 +64,3 @@ def entry(measured: Mapping[str, Any], name: str) -> Any:
     first, _, rest = name.partition("/")
     inner = measured.get(first)
     return entry(inner, rest) if rest and isinstance(inner, Mapping) else None
-
-
-def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a value can be compared."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)

@@ -18,12 +18,10 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from ntk_prior import PlottedTrial
 from ntk_prior.screening import Record
 from ntk_prior_cli.job import NOTES
+from ntk_prior_optuna.history import ATTRIBUTE
 from ntk_prior_optuna.visualization import plotted_trials
 from ntk_prior_optuna.visualization.records import evidence
 from ntk_prior_report import Row, Run
-
-RECORD = "ntk_prior"
-"""The user attribute with what the prior said."""
 
 _SQLITE = b"SQLite format 3\x00"
 _LONGEST = 500
@@ -135,7 +133,7 @@ def _objective(study: optuna.Study, objective: int | None) -> int:
 
 
 def _row(trial: FrozenTrial, plotted: PlottedTrial) -> Row:
-    record = Record.from_json(trial.user_attrs.get(RECORD))
+    record = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
     return Row(
         plotted,
         trial.params,

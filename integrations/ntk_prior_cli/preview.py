@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ntk_prior import FeasibilityTable, NTKPrior, PlottedTrial, Verdict, plot_phase_diagram
 from ntk_prior.plots import theme
-from ntk_prior.plots.axes import AXES
+from ntk_prior.plots.axes import PREFERRED
 from ntk_prior.plots.trials import slice_through
 from ntk_prior_cli.console import errors, output
 from ntk_prior_cli.options import (
@@ -40,8 +40,6 @@ SAMPLES = 10_000
 BINS = 5
 SLICED = 500
 """Draws in whose middle a picture lies."""
-PLOTTED = tuple(dict.fromkeys(("weight_variance", "depth", "bias_variance", "learning_rate", *AXES)))
-"""Parameters that a picture may show, the preferred ones first."""
 TOO_MUCH, TOO_LITTLE = 0.9, 0.05
 
 
@@ -149,11 +147,13 @@ def picture(
         ValueError: If the space has no two numeric parameters that the theory knows.
     """
     spread = [
-        name for name in PLOTTED if name in space and space[name]["type"] != "categorical" and np.ptp(columns[name]) > 0
+        name
+        for name in PREFERRED
+        if name in space and space[name]["type"] != "categorical" and np.ptp(columns[name]) > 0
     ]
     if len(spread) < 2:
         raise ValueError(
-            f"--plot: expected a space with two numeric ranges among {', '.join(PLOTTED)}, received "
+            f"--plot: expected a space with two numeric ranges among {', '.join(PREFERRED)}, received "
             f"{', '.join(spread) or 'none'}: leave --plot out, or draw a map with 'ntk-prior map'"
         )
     x, y = spread[:2]

@@ -21,11 +21,12 @@ from ntk_prior.data import Images
 from ntk_prior_cli.conclusion import MEASURES, OUTCOME, Launched, Outcome, Refused, conclude, facts
 from ntk_prior_cli.console import INTERRUPTED, errors, progress_bar
 from ntk_prior_cli.job import Job
+from ntk_prior_cli.json_lines import REJECTIONS, refused_proposals
 from ntk_prior_cli.space import Domain, Floats, Integers, search_space
 from ntk_prior_cli.training import Result, trained
 from ntk_prior_cli.workload import load, prepared_prior
 from ntk_prior_ray import NTKPriorCallback, NTKPriorSearch
-from ntk_prior_ray.callback import COLUMN, REJECTIONS
+from ntk_prior_ray.callback import COLUMN
 
 if TYPE_CHECKING:
     from ntk_prior_report import Run
@@ -196,9 +197,7 @@ def launched_trials(results: tune.ResultGrid) -> list[Launched]:
 
 def refused_in(experiment: Path) -> list[Refused]:
     """Refused configurations of an experiment, as its file tells them."""
-    path = experiment / REJECTIONS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    entries = map(json.loads, lines)
+    entries = refused_proposals(experiment)
     return [Refused(entry["config"], entry["verdict"], entry["score"], entry["reason"]) for entry in entries]
 
 

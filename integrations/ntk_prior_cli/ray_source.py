@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +12,12 @@ from ntk_prior import NTKPrior, PlottedTrial
 from ntk_prior.evidence import Evidence
 from ntk_prior.files import expecting
 from ntk_prior.screening import Drawn, Record, judge
-from ntk_prior_cli.measures import entry, is_number
+from ntk_prior_cli.json_lines import REJECTIONS, is_number, json_objects, refused_proposals
+from ntk_prior_cli.measures import entry
 from ntk_prior_report import Row, Run
 
 RECORD = "ntk_prior"
 """The results' entry with what the prior said."""
-
-REFUSALS = "ntk_rejections.jsonl"
 
 
 class _Trial(NamedTuple):
@@ -82,7 +80,7 @@ def run_of_experiment(
         )
     name = _metric(trials, metric, state.metric)
     rows = [_launched(trial, name, prior) for trial in trials]
-    refused = [_refused(one) for one in _refusals(folder)]
+    refused = [_refused(one) for one in refused_proposals(folder)]
     finished = sorted((trial.ended, k) for k, trial in enumerate(trials) if trial.finished)
     evidence = [_evidence(rows[k].trial, maximize=mode == "max") for _, k in finished]
     return Run(
@@ -93,7 +91,7 @@ def run_of_experiment(
             "outcome_name": name,
             "maximize": mode == "max",
             "evidence": [one for one in evidence if one is not None],
-            "refused_in": REFUSALS if (folder / REFUSALS).exists() else None,
+            "refused_in": REJECTIONS if (folder / REJECTIONS).exists() else None,
             "prior": prior,
             **known,
         },
@@ -139,25 +137,13 @@ def _trial(path: Path, name: str, status: str) -> _Trial:
     last: Mapping[str, Any] = {}
     if results.exists():
         with expecting("a result on each line, as a JSON object", results, "remove the trial's folder"):
-            found = _objects(results)
+            found = json_objects(results)
             last = found[-1] if found else {}
     if path.with_name("error.txt").exists():
         status = "error"
     elif last.get("done"):
         status = "terminated"
     return _Trial(name, config, last, status)
-
-
-def _objects(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file's lines; half a line at its end is passed over, since it may just be written."""
-    *lines, end = path.read_text(encoding="utf-8").split("\n")
-    found = [json.loads(line) for line in lines if line.strip()]
-    if end.strip():
-        with suppress(json.JSONDecodeError):
-            found.append(json.loads(end))
-    if not all(isinstance(one, dict) for one in found):
-        raise TypeError("a line holds something else")
-    return found
 
 
 def _metric(trials: list[_Trial], metric: str | None, usual: object) -> str:
@@ -188,18 +174,6 @@ def _launched(trial: _Trial, metric: str, prior: NTKPrior | None) -> Row:
     )
     reason = "" if prior is None or plotted.verdict is None else judge(prior, trial.config).reason
     return Row(plotted, trial.config, state=trial.state, reason=reason, measured=trial.result)
-
-
-def _refusals(folder: Path) -> list[dict[str, Any]]:
-    path = folder / REFUSALS
-    if not path.exists():
-        return []
-    with expecting("a refused proposal on each line, as a JSON object", path, "remove the lines that are none"):
-        found = _objects(path)
-        for one in found:
-            if not isinstance(one["config"], dict) or not is_number(one["score"]):
-                raise TypeError(f"a line holds {json.dumps(one)[:100]}")
-        return found
 
 
 def _refused(one: Mapping[str, Any]) -> Row:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import optuna
 
-from ntk_prior import DEFAULT_THRESHOLD
-from ntk_prior.screening import DEFAULT_EPSILON, Drawn, Judgement, Prior, Record, Screen, judge, score_of
+from ntk_prior.screening import Drawn, Judgement, Prior, Record, Screen, judge, score_of
 from ntk_prior_optuna.history import ATTRIBUTE, History
-from ntk_prior_optuna.internals import is_enqueued, nested, warn_if_failed
-from ntk_prior_optuna.sampler import NTKPriorSampler
+from ntk_prior_optuna.internals import is_enqueued, warn_if_failed
+from ntk_prior_optuna.sampler import found_in
 
 
 def prune_if_infeasible(
@@ -79,14 +79,10 @@ def prune_if_infeasible(
 
 
 def _screen(trial: optuna.Trial, threshold: float | None, epsilon: float | None, seed: int | None) -> Screen:
-    inner = (one.screen for one in nested(trial.study.sampler) if isinstance(one, NTKPriorSampler))
-    own = next(inner, Screen(DEFAULT_THRESHOLD, DEFAULT_EPSILON))
-    return Screen(
-        own.threshold if threshold is None else threshold,
-        own.epsilon if epsilon is None else epsilon,
-        own.max_draws,
-        own.seed if seed is None else seed,
-    )
+    sampler = found_in(trial.study.sampler)
+    own = Screen() if sampler is None else sampler.screen
+    given: dict[str, Any] = {"threshold": threshold, "epsilon": epsilon, "seed": seed}
+    return replace(own, **{name: value for name, value in given.items() if value is not None})
 
 
 def _drawn(trial: optuna.Trial, screen: Screen, noted: Record | None) -> Drawn:

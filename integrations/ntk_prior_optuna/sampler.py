@@ -32,6 +32,7 @@ from ntk_prior_optuna.internals import (
     enqueued_params,
     fixed_params,
     is_expensive,
+    nested,
     publish,
     repeats_itself,
     reseed,
@@ -209,6 +210,11 @@ class NTKPriorSampler(BaseSampler):
         if noted is None or noted.drawn is not drawn or noted.score != score_of(judgement):
             record = Record.of(judgement, drawn)
             study._storage.set_trial_user_attr(trial._trial_id, ATTRIBUTE, record.to_json())
+
+
+def found_in(sampler: BaseSampler) -> NTKPriorSampler | None:
+    """The ``NTKPriorSampler`` that a sampler is or wraps; None where there is none."""
+    return next((one for one in nested(sampler) if isinstance(one, NTKPriorSampler)), None)
 
 
 class _Proposals:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntk_prior import PlottedTrial, plot_phase_diagram
 from ntk_prior.plots import theme
 from ntk_prior.plots.against_outcome import scored_outcomes_figure
-from ntk_prior.plots.axes import AXES, Axis, axis_of, is_number
+from ntk_prior.plots.axes import AXES, PREFERRED, Axis, axis_of, is_number
 from ntk_prior.plots.markers import trials_figure
 from ntk_prior.plots.savings import savings_figure
 from ntk_prior.plots.trust import trust_figure, trust_series
@@ -17,9 +17,6 @@ from ntk_prior_report.summary import Summary
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-FIRST = ("weight_variance", "depth", "bias_variance", "learning_rate")
-"""Parameters that a map shows rather than others, the first one on the horizontal axis."""
 
 MOST_REFUSED = 1_000
 """Refused draws that a map shows at most."""
@@ -111,7 +108,7 @@ def map_axes(trials: Sequence[PlottedTrial]) -> tuple[Axis, Axis] | None:
     """The two parameters of a map: those that the theory knows and that vary, or else any two numbers."""
     values = {
         name: [trial.config[name] for trial in trials if is_number(trial.config.get(name))]
-        for name in dict.fromkeys([*FIRST, *AXES, *sorted(str(name) for trial in trials for name in trial.config)])
+        for name in dict.fromkeys([*PREFERRED, *sorted(str(name) for trial in trials for name in trial.config)])
     }
     varying = [name for name, found in values.items() if len(set(found)) > 1]
     if len(varying) < 2:

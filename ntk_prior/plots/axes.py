@@ -99,6 +99,9 @@ AXES: Mapping[str, Axis] = {
 }
 """Every numeric field of ``Architecture`` and ``Budget``, by name."""
 
+PREFERRED = tuple(dict.fromkeys(("weight_variance", "depth", "bias_variance", "learning_rate", *AXES)))
+"""The same names, those first that a map shows rather than others; the first one on the horizontal axis."""
+
 
 def axis_of(name: str, values: Iterable[Any], *, log: bool = False) -> Axis:
     """The axis of any parameter of a search space, whether the theory knows it or not.

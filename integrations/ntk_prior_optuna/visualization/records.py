@@ -13,16 +13,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ntk_prior import DEFAULT_THRESHOLD, Architecture, NTKPrior, PlottedTrial
 from ntk_prior.evidence import Evidence
-from ntk_prior.plots.axes import AXES, Axis, axis_of, is_number
+from ntk_prior.plots.axes import PREFERRED, Axis, axis_of, is_number
 from ntk_prior.screening import Record
 from ntk_prior_optuna.history import ATTRIBUTE, evidence_of, was_refused
-from ntk_prior_optuna.internals import nested
-from ntk_prior_optuna.sampler import NTKPriorSampler
+from ntk_prior_optuna.sampler import found_in
 
 Target = Callable[[FrozenTrial], float]
-
-FIRST = ("weight_variance", "depth", "bias_variance", "learning_rate")
-"""Parameters that a map shows rather than others, the first one on the horizontal axis."""
 
 
 class Goal(NamedTuple):
@@ -144,15 +140,14 @@ def evidence(study: optuna.Study, compared: Goal | None = None) -> list[Evidence
 
 def threshold_of(study: optuna.Study) -> float:
     """The threshold of the study's ``NTKPriorSampler``, or the usual one."""
-    inner = (one.screen.threshold for one in nested(study.sampler) if isinstance(one, NTKPriorSampler))
-    return next(inner, DEFAULT_THRESHOLD)
+    own = found_in(study.sampler)
+    return DEFAULT_THRESHOLD if own is None else own.screen.threshold
 
 
 def prior_of(study: optuna.Study) -> NTKPrior | None:
     """The prior of the study's ``NTKPriorSampler``; None where it has none, or one of another kind."""
-    inner = (one._prior for one in nested(study.sampler) if isinstance(one, NTKPriorSampler))
-    found = next(inner, None)
-    return found if isinstance(found, NTKPrior) else None
+    own = found_in(study.sampler)
+    return own._prior if own is not None and isinstance(own._prior, NTKPrior) else None
 
 
 def map_axes(
@@ -174,8 +169,7 @@ def map_axes(
         for name, distribution in trial.distributions.items()
         if isinstance(distribution, FloatDistribution | IntDistribution)
     }
-    theory = [*FIRST, *(name for name in AXES if name not in FIRST)]
-    vary = [name for name in theory if len({value for value in _values(trials, name) if is_number(value)}) > 1]
+    vary = [name for name in PREFERRED if len({value for value in _values(trials, name) if is_number(value)}) > 1]
     candidates = list(dict.fromkeys([*vary, *sorted(numeric)]))
     if names is not None:
         if len(names) != 2 or names[0] == names[1] or not set(names) <= {*candidates}:
