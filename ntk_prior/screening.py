@@ -7,7 +7,7 @@ far as finished trials bear it out (``ntk_prior.evidence``), and a share of tria
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from itertools import islice
@@ -100,6 +100,22 @@ class Draw(NamedTuple, Generic[T]):
     origin: T
 
 
+class Scored(NamedTuple, Generic[T]):
+    """A draw with the prior's score of it.
+
+    Attributes:
+        score: The score.
+        draw: The draw.
+        judgement: All that the prior said.
+        drawn: How it came about, should it be launched.
+    """
+
+    score: float
+    draw: Draw[T]
+    judgement: Judgement
+    drawn: Drawn
+
+
 class Choice(NamedTuple, Generic[T]):
     """The candidate to launch.
 
@@ -107,22 +123,35 @@ class Choice(NamedTuple, Generic[T]):
         origin: That of the chosen draw.
         judgement: What the prior said of it.
         drawn: How it came about.
-        refused: How many draws were refused.
+        refused: The draws that were refused before it, in their order.
     """
 
     origin: T
     judgement: Judgement
     drawn: Drawn
-    refused: int
+    refused: Sequence[Scored[T]]
 
 
-class _Scored(NamedTuple, Generic[T]):
-    """A draw with the prior's score of it, and how it came about should it be launched."""
+class RefusedDraw(NamedTuple):
+    """A configuration that was not launched, and what the prior said of it.
 
+    Attributes:
+        config: Its parameters; those that JSON does not know, in words.
+        verdict: The verdict.
+        score: The score.
+        reason: The reason; empty if it was not kept.
+    """
+
+    config: Mapping[str, Any]
+    verdict: str
     score: float
-    draw: Draw[T]
-    judgement: Judgement
-    drawn: Drawn
+    reason: str = ""
+
+    @classmethod
+    def of(cls, scored: Scored[Any]) -> RefusedDraw:
+        """What is kept of a draw."""
+        config = {name: _plain(value) for name, value in (scored.draw.config or {}).items()}
+        return cls(config, str(scored.judgement.verdict), scored.score, _shortened(scored.judgement.reason))
 
 
 class Record(NamedTuple):
@@ -147,7 +176,7 @@ class Record(NamedTuple):
     @classmethod
     def of(cls, judgement: Judgement, drawn: Drawn, *, gated: bool = False, refused: bool = False) -> Record:
         """The record of one judgement."""
-        reason = str(judgement.reason)[:_LONGEST_REASON]
+        reason = _shortened(judgement.reason)
         return cls(score_of(judgement), str(judgement.verdict), reason, drawn, gated, refused)
 
     def as_evidence(self, losses: tuple[float, ...]) -> Evidence | None:
@@ -173,6 +202,18 @@ class Record(NamedTuple):
             return None
         scored = record.score is None or isinstance(record.score, float | int)
         return record if scored and isinstance(record.verdict, str) else None
+
+
+def _shortened(reason: Any) -> str:
+    return str(reason)[:_LONGEST_REASON]
+
+
+def _plain(value: Any) -> Any:
+    """A parameter's value as JSON knows it, or in words."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    known = value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
+    return value if known else _shortened(repr(value))
 
 
 def score_of(judgement: Judgement) -> float | None:
@@ -315,32 +356,32 @@ class Screen:
         Raises:
             ValueError: If there is no proposal at all.
         """
-        passed: list[_Scored[T]] = []
-        held_back: list[_Scored[T]] = []
+        passed: list[Scored[T]] = []
+        held_back: list[Scored[T]] = []
         for drawn, draw in self._candidates(proposals, uniform):
             if passed and passed[0].drawn is not drawn:
                 break
             judgement = judge(prior, draw.config)
             if bypass:
-                return Choice(draw.origin, judgement, Drawn.PLAIN, 0)
+                return Choice(draw.origin, judgement, Drawn.PLAIN, ())
             score = score_of(judgement)
             if score is None or str(judgement.verdict) in withdrawn:
                 # There is no score to compare it by, or none that counts.
                 if passed:
                     break
-                return Choice(draw.origin, judgement, drawn, len(held_back))
+                return Choice(draw.origin, judgement, drawn, held_back)
             if self.refuses(judgement):
-                held_back.append(_Scored(score, draw, judgement, Drawn.BEST_OF_REFUSED))
+                held_back.append(Scored(score, draw, judgement, Drawn.BEST_OF_REFUSED))
                 if on_refused is not None:
                     on_refused(draw, judgement)
                 continue
-            passed.append(_Scored(score, draw, judgement, drawn))
+            passed.append(Scored(score, draw, judgement, drawn))
             if len(passed) == competing:
                 break
         if not passed and not held_back:
             raise ValueError(f"proposals: expected at least one draw for trial {number}, received none")
         best = max(passed or held_back, key=lambda one: one.score)
-        return Choice(best.draw.origin, best.judgement, best.drawn, len(held_back))
+        return Choice(best.draw.origin, best.judgement, best.drawn, held_back)
 
     def _candidates(self, proposals: Iterable[Draw[T]], uniform: Iterable[Draw[T]]) -> Iterator[tuple[Drawn, Draw[T]]]:
         previous: Configuration | None = None

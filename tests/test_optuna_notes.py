@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -20,6 +21,7 @@ from optuna.trial import TrialState
 from optuna_support import BASES, SPACE, notes, sphere, study_of
 
 from ntk_prior_optuna import NTKPriorSampler
+from ntk_prior_optuna.history import REFUSED_KEPT, refused_before
 from ntk_prior_optuna.internals import DraftStudy
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -45,7 +47,7 @@ class Spy:
             monkeypatch.setattr(study._storage, name, write)
 
 
-def test_one_attribute_a_trial_and_nothing_of_discarded_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_attributes_a_trial_and_nothing_of_discarded_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     base = TPESampler(n_startup_trials=0, multivariate=True, constant_liar=True)
     study = study_of(NTKPriorSampler(refuses_everything, base, search_space=SPACE, epsilon=0.0))
     study.optimize(sphere, n_trials=3)
@@ -53,7 +55,7 @@ def test_one_attribute_a_trial_and_nothing_of_discarded_draws(monkeypatch: pytes
     study.optimize(sphere, n_trials=5)
     for trial in study.trials[3:]:
         keys = [key for trial_id, key in spy.writes if trial_id == trial._trial_id]
-        assert sorted(keys) == ["ntk_prior", "tpe:relative_params:0"]
+        assert sorted(keys) == ["ntk_prior", "ntk_prior:refused", "tpe:relative_params:0"]
 
 
 @pytest.mark.parametrize("prior", [by_hash, refuses_everything, likes_large_x])
@@ -117,6 +119,51 @@ def test_the_attribute_has_score_verdict_and_reason_and_is_json_without_nan(base
         assert note.keys() >= {"score", "verdict", "reason"}
         assert note["score"] == (None if trial.params["x"] > 0 else 0.8)
         json.dumps(note, allow_nan=False)
+
+
+def test_refused_draws_are_kept_with_the_trial_that_they_were_drawn_for() -> None:
+    asked: list[dict[str, Any]] = []
+
+    def prior(config: Mapping[str, Any]) -> Judged:
+        asked.append(dict(config))
+        return likes_small_x(config)
+
+    study = study_of(NTKPriorSampler(prior, RandomSampler(seed=0), search_space=SPACE, seed=0, candidates=1))
+    study.optimize(sphere, n_trials=20)
+    launched = [trial.params for trial in study.trials]
+    kept = [draw for trial in study.trials for draw in refused_before(trial)]
+    assert [draw.config for draw in kept] == [config for config in asked if config not in launched]
+    assert {(draw.verdict, abs(draw.config["x"]) > 0.7) for draw in kept} == {("untrainable", True)}
+
+
+def test_of_many_refused_draws_the_first_ones_are_kept() -> None:
+    study = study_of(NTKPriorSampler(refuses_everything, search_space=SPACE, epsilon=0.0, max_draws=100, seed=0))
+    study.optimize(sphere, n_trials=1)
+    assert len(refused_before(study.trials[0])) == REFUSED_KEPT
+
+
+def test_the_study_tells_its_samplers_settings(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    sampler = NTKPriorSampler(likes_small_x, RandomSampler(), threshold=0.4, epsilon=0.2, candidates=3, seed=7)
+    study = study_of(sampler, storage=storage)
+    study.optimize(sphere, n_trials=2)
+    assert optuna.load_study(study_name=None, storage=storage).user_attrs["ntk_prior"] == {
+        "base_sampler": "RandomSampler",
+        "threshold": 0.4,
+        "epsilon": 0.2,
+        "max_draws": 32,
+        "candidates": 3,
+        "seed": 7,
+    }
+
+
+def test_the_settings_are_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = study_of(NTKPriorSampler(likes_small_x, RandomSampler(), seed=0))
+    written: list[str] = []
+    original = study._storage.set_study_user_attr
+    monkeypatch.setattr(study._storage, "set_study_user_attr", lambda *of: (written.append(of[1]), original(*of)))
+    study.optimize(sphere, n_trials=5)
+    assert written == ["ntk_prior"]
 
 
 def test_failed_trials_bear_the_attribute_too() -> None:

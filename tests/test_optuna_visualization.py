@@ -20,6 +20,7 @@ from optuna_support import SPACE, sphere
 import ntk_prior as ntp
 from ntk_prior.plots.savings import savings
 from ntk_prior_optuna import NTKPriorSampler, prune_if_infeasible
+from ntk_prior_optuna.history import refused_before
 from ntk_prior_optuna.visualization import matplotlib as in_matplotlib
 from ntk_prior_optuna.visualization import (
     plot_calibration,
@@ -88,7 +89,9 @@ def test_the_map_below_the_trials_is_the_sampler_s_prior(study: optuna.Study) ->
     assert "σ<sub>b</sub>² = 0.05" in figure.layout.title.text
     assert figure.layout.xaxis.title.text == "weight variance, σ<sub>w</sub>²"
     assert figure.layout.coloraxis.colorbar.title.text == "test accuracy"
-    assert "launches avoided" in figure.layout.title.text
+    refused = sum(len(refused_before(trial)) for trial in study.trials)
+    hollow = [trace for trace in figure.data if trace.type == "scatter" and trace.marker.symbol == "circle-open"]
+    assert max(len(trace.x) for trace in hollow) == refused > 0
 
 
 def test_a_study_that_is_loaded_without_its_sampler_shows_verdicts_and_takes_a_prior(study: optuna.Study) -> None:
@@ -101,13 +104,17 @@ def test_a_study_that_is_loaded_without_its_sampler_shows_verdicts_and_takes_a_p
 
 def test_the_records_are_those_of_the_storage(study: optuna.Study) -> None:
     trials = plotted_trials(study, target=lambda trial: 100 * trial.values[0])
-    assert len(trials) == len(study.trials)
-    for shown, kept in zip(trials, study.trials, strict=True):
+    launched = [one for one in trials if one.launched]
+    assert len(launched) == len(study.trials)
+    for shown, kept in zip(launched, study.trials, strict=True):
         note: Mapping[str, Any] = kept.user_attrs["ntk_prior"]
         assert (shown.score, shown.verdict, shown.drawn) == (note["score"], note["verdict"], note["drawn"])
         assert shown.failed == (kept.state == optuna.trial.TrialState.PRUNED)
         assert shown.outcome == (None if shown.failed else 100 * kept.values[0])
         assert shown.seconds is not None
+    refused = [one for one in trials if not one.launched]
+    drawn = [draw for trial in study.trials for draw in refused_before(trial)]
+    assert [(one.score, one.verdict) for one in refused] == [(draw.score, draw.verdict) for draw in drawn]
 
 
 def test_trials_that_a_gate_stopped_are_refused_not_failed() -> None:

@@ -169,7 +169,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
         "bias_variance": FloatDistribution(0.0, 0.5),
         "depth": IntDistribution(1, 64),
     }
-    sampler = NTKPriorSampler(PRIOR, optuna.samplers.RandomSampler(seed=0), search_space=space, seed=0)
+    sampler = NTKPriorSampler(PRIOR, optuna.samplers.RandomSampler(seed=0), search_space=space, seed=0, threshold=0.25)
     study = optuna.create_study(study_name=SCRIPT, storage=url, sampler=sampler, direction="maximize")
     study.set_metric_names(["accuracy"])
     study.set_user_attr(SCRIPT, SCRIPT)
@@ -182,12 +182,27 @@ class TestAnOptunaStudy:
         study = load_study(SCRIPT, database)
         run = run_of_study(study, None)
         assert (run.name, run.outcome_name, run.maximize) == (SCRIPT, "accuracy", True)
-        for one, trial in zip(run.rows, study.trials, strict=True):
+        for one, trial in zip(run.rows[:25], study.trials, strict=True):
             assert one.params == trial.params
             assert one.trial.outcome == trial.value
             assert one.trial.verdict == trial.user_attrs["ntk_prior"]["verdict"]
             assert one.reason == trial.user_attrs["ntk_prior"]["reason"]
         assert len(run.evidence) == 25
+
+    def test_draws_that_its_sampler_refused_are_rows_too(self, database: str) -> None:
+        run = run_of_study(load_study(SCRIPT, database), None)
+        refused = run.rows[25:]
+        assert {one.trial.launched for one in refused} == {False}
+        assert all(one.trial.score is not None and one.trial.score < 0.25 and one.reason for one in refused)
+        assert f"{len(refused)}</b><span>draws refused before launch, in the study" in page(run)
+
+    def test_threshold_and_seed_are_those_of_the_sampler_that_ran_it(self, database: str) -> None:
+        run = run_of_study(load_study(SCRIPT, database), None)
+        assert run.threshold == 0.25
+        assert {"Threshold": "0.25", "Seed": "0", "Base sampler": "RandomSampler"}.items() <= run.facts.items()
+
+    def test_all_its_trials_were_steered_or_audited(self, database: str) -> None:
+        run = run_of_study(load_study(SCRIPT, database), None)
         assert summarised(run).savings.steered + summarised(run).audited == 25
 
     def test_what_a_gate_stopped_was_refused(self) -> None:
@@ -227,7 +242,8 @@ class TestAnOptunaStudy:
         study.optimize(lambda trial: (sphere(trial), -sphere(trial)), n_trials=15)
         run = run_of_study(study, 1)
         assert run.maximize
-        assert [one.trial.outcome for one in run.rows] == [trial.values[1] for trial in study.trials]
+        launched = [one.trial.outcome for one in run.rows if one.trial.launched]
+        assert launched == [trial.values[1] for trial in study.trials]
         assert len(page(run)) > 1_000_000
         with pytest.raises(ValueError, match="--objective: expected a number from 0 to 1"):
             run_of_study(study, None)

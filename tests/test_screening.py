@@ -22,6 +22,8 @@ from ntk_prior.screening import (
     Draw,
     Drawn,
     Record,
+    RefusedDraw,
+    Scored,
     Screen,
     Silence,
     judge,
@@ -46,12 +48,14 @@ def choose(screen: Screen, own: Iterator[Draw[str]], uniform: Iterator[Draw[str]
 
 def test_of_the_draws_that_reach_the_threshold_the_best_scored_is_launched() -> None:
     choice = choose(Screen(threshold=0.5, candidates=3), draws(0.1, 0.49, 0.5, 0.9, 0.4, 0.6, 1.0))
-    assert choice == ("draw 3", judged(0.9), Drawn.SCREENED, 3)
+    assert choice[:3] == ("draw 3", judged(0.9), Drawn.SCREENED)
+    assert [one.score for one in choice.refused] == [0.1, 0.49, 0.4]
 
 
 def test_with_one_candidate_the_first_draw_that_reaches_the_threshold_is_launched() -> None:
     choice = choose(Screen(threshold=0.5, candidates=1), draws(0.1, 0.49, 0.5, 0.9))
-    assert choice == ("draw 2", judged(0.5), Drawn.SCREENED, 2)
+    assert choice[:3] == ("draw 2", judged(0.5), Drawn.SCREENED)
+    assert [one.draw.origin for one in choice.refused] == ["draw 0", "draw 1"]
 
 
 def test_uniform_draws_do_not_compete_with_the_tuners() -> None:
@@ -97,7 +101,7 @@ def test_after_half_of_the_draws_the_rest_are_uniform() -> None:
     choice = Screen(max_draws=16).choose(prior, 0, counted("own"), counted("uniform"))
     assert asked == ["own"] * 8 + ["uniform"] * 8
     assert choice.drawn is Drawn.BEST_OF_REFUSED
-    assert choice.refused == 16
+    assert len(choice.refused) == 16
 
 
 def test_a_uniform_draw_is_launched_if_it_reaches_the_threshold() -> None:
@@ -107,7 +111,7 @@ def test_a_uniform_draw_is_launched_if_it_reaches_the_threshold() -> None:
 
 def test_if_all_are_refused_the_best_scored_draw_is_launched() -> None:
     choice = choose(Screen(max_draws=6), draws(0.1, 0.29, 0.2), draws(0.0, 0.28, 0.1, 1.0))
-    assert (choice.origin, choice.drawn, choice.refused) == ("draw 1", Drawn.BEST_OF_REFUSED, 6)
+    assert (choice.origin, choice.drawn, len(choice.refused)) == ("draw 1", Drawn.BEST_OF_REFUSED, 6)
 
 
 def test_a_tuner_that_repeats_itself_is_not_asked_again() -> None:
@@ -118,7 +122,7 @@ def test_a_tuner_that_repeats_itself_is_not_asked_again() -> None:
 
 def test_a_bypassing_trial_takes_the_first_draw_whatever_its_score() -> None:
     choice = Screen().choose(prior, 0, draws(0.0, 1.0), draws(), bypass=True)
-    assert choice == ("draw 0", judged(0.0), Drawn.PLAIN, 0)
+    assert choice == ("draw 0", judged(0.0), Drawn.PLAIN, ())
 
 
 def test_a_tuner_that_proposes_nothing_is_an_error() -> None:
@@ -194,13 +198,21 @@ def test_a_withdrawn_verdict_refuses_nothing() -> None:
     assert not screen.refuses(judged(0.1), {"untrainable"})
     assert screen.refuses(judged(0.1), {"diverges"})
     choice = screen.choose(prior, 0, draws(0.1, 0.9), draws(), withdrawn={"untrainable"})
-    assert (choice.judgement.score, choice.drawn, choice.refused) == (0.1, Drawn.SCREENED, 0)
+    assert (choice.judgement.score, choice.drawn, len(choice.refused)) == (0.1, Drawn.SCREENED, 0)
 
 
 def test_a_record_survives_json() -> None:
     for score, drawn in [(0.25, Drawn.PLAIN), (None, Drawn.SCREENED)]:
         record = Record.of(judged(score), drawn, gated=True)
         assert Record.from_json(json.loads(json.dumps(record.to_json(), allow_nan=False))) == record
+
+
+def test_a_refused_draw_is_kept_as_json_whatever_its_parameters() -> None:
+    odd = {"depth": np.int64(3), "rate": np.float64(0.1), "nan": math.nan, "layer": (1, 2), "bias": None}
+    kept = RefusedDraw.of(Scored(0.1, Draw(odd, ""), judged(0.1), Drawn.BEST_OF_REFUSED))
+    plain = {"depth": 3, "rate": 0.1, "nan": "nan", "layer": "(1, 2)", "bias": None}
+    assert kept == RefusedDraw(plain, "untrainable", 0.1, "score 0.100")
+    assert RefusedDraw(**json.loads(json.dumps(kept._asdict(), allow_nan=False))) == kept
 
 
 UNHASHABLE = {"score": 0.5, "verdict": [1], "reason": "", "drawn": "plain"}

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ntk_prior import Budget
 from ntk_prior.data import Images
+from ntk_prior.screening import RefusedDraw
 from ntk_prior_cli.console import errors, output
 from ntk_prior_cli.job import Job
 from ntk_prior_cli.report import written
@@ -44,15 +45,6 @@ class Launched(NamedTuple):
     prior: dict[str, Any] | None
 
 
-class Refused(NamedTuple):
-    """A configuration that was not launched, and what the prior said of it."""
-
-    params: dict[str, Any]
-    verdict: str
-    score: float
-    reason: str
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What an engine did.
@@ -65,7 +57,7 @@ class Outcome:
     """
 
     launched: Sequence[Launched]
-    refused: Sequence[Refused]
+    refused: Sequence[RefusedDraw]
     refused_in: str
     seconds: float
 
@@ -118,7 +110,7 @@ def reported(job: Job, outcome: Outcome, budget: Budget, images: Images) -> dict
     results = [trial.result for trial in outcome.launched]
     chance = 1.0 / images.n_classes
     best = max(outcome.launched, key=lambda trial: trial.result["best_test_accuracy"], default=None)
-    saved = (flops(*specification(one.params, job, budget), images) for one in outcome.refused)
+    saved = (flops(*specification(dict(one.config), job, budget), images) for one in outcome.refused)
     return {
         "options": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(job).items()},
         "data": images.name,

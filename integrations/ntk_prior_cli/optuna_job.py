@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from ntk_prior import DEFAULT_THRESHOLD, Feasibility, NTKPrior, PlottedTrial
-from ntk_prior_cli.conclusion import MEASURES, OUTCOME, Launched, Outcome, Refused, conclude, facts
+from ntk_prior import NTKPrior
+from ntk_prior_cli.conclusion import MEASURES, OUTCOME, Launched, Outcome, conclude, facts
 from ntk_prior_cli.console import INTERRUPTED, errors, progress_bar
 from ntk_prior_cli.job import NOTES, Job
 from ntk_prior_cli.samplers import base_sampler
@@ -21,6 +24,7 @@ from ntk_prior_cli.space import Domain, Floats, Integers, search_space
 from ntk_prior_cli.training import trained
 from ntk_prior_cli.workload import load, prepared_prior
 from ntk_prior_optuna import NTKPriorSampler
+from ntk_prior_optuna.history import refused_before
 
 if TYPE_CHECKING:
     from ntk_prior_report import Run
@@ -29,38 +33,14 @@ RESULT = "result"
 """User attribute of a trial with what its training reached."""
 
 
-@dataclass
-class Ledger:
-    """The prior, keeping what it was asked: what scored below the threshold and was not launched was refused."""
-
-    prior: NTKPrior
-    judged: list[tuple[dict[str, Any], Feasibility]] = field(default_factory=list)
-
-    def __call__(self, config: Mapping[str, Any]) -> Feasibility:
-        """Judge a configuration and remember it."""
-        found = self.prior(config)
-        self.judged.append((dict(config), found))
-        return found
-
-    def refused(self, launched: list[dict[str, Any]]) -> list[Refused]:
-        """Refused configurations that never became a trial's parameters, with their verdicts."""
-        taken = {json.dumps(params, sort_keys=True) for params in launched}
-        held_back = [
-            entry for entry in self.judged if entry[1].score is not None and entry[1].score < DEFAULT_THRESHOLD
-        ]
-        entries = [entry for entry in held_back if json.dumps(entry[0], sort_keys=True) not in taken]
-        return [Refused(params, found.verdict.value, found.score or 0.0, found.reason) for params, found in entries]
-
-
 def run(job: Job) -> int:
     """Run the job as an Optuna study; returns the exit code."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     images = load(job)
     prior = prepared_prior(job, images)
-    ledger = Ledger(prior)
     space = {name: distribution(domain) for name, domain in search_space(job.kind).items()}
     base = base_sampler(job.base, job.seed)
-    sampler = NTKPriorSampler(ledger, base, search_space=space, seed=job.seed) if job.prior else base
+    sampler = NTKPriorSampler(prior, base, search_space=space, seed=job.seed) if job.prior else base
     study = optuna.create_study(
         study_name=job.study, storage=job.storage, sampler=sampler, direction="maximize", load_if_exists=job.resume
     )
@@ -75,41 +55,26 @@ def run(job: Job) -> int:
     started = time.perf_counter()
     remaining = max(job.trials - len(launched_trials(study)), 0)
     interrupted = not _optimise(study, objective, remaining)
-    refused = ledger.refused([trial.params for trial in study.get_trials(deepcopy=False)]) if job.prior else []
+    refused = [draw for trial in study.get_trials(deepcopy=False) for draw in refused_before(trial)]
     launched = [
         Launched(trial.number, trial.params, trial.user_attrs[RESULT], trial.user_attrs.get("ntk_prior"))
         for trial in launched_trials(study)
     ]
-    outcome = Outcome(launched, refused, "this run", time.perf_counter() - started)
-    conclude(job, outcome, prior.budget, images, lambda: page_content(job, study, prior, refused))
+    outcome = Outcome(launched, refused, "the study", time.perf_counter() - started)
+    conclude(job, outcome, prior.budget, images, lambda: page_content(job, study, prior))
     if interrupted:
         return INTERRUPTED
     return 0 if launched else 1
 
 
-def page_content(job: Job, study: optuna.Study, prior: NTKPrior, refused: list[Refused]) -> Run:
-    """The study as the report shows it, with the draws that this run has refused."""
+def page_content(job: Job, study: optuna.Study, prior: NTKPrior) -> Run:
+    """The study as the report shows it."""
     from ntk_prior_cli.measures import Measures, foretold  # the report has an extra of its own
     from ntk_prior_cli.optuna_source import run_of_study, without_password
-    from ntk_prior_report import Row
 
     told = {"Storage": without_password(job.storage)} if job.storage else {}
     found = run_of_study(study, None, outcome_name=OUTCOME, prior=prior, facts=told)
-    drawn = [
-        Row(
-            PlottedTrial(one.params, one.verdict, one.score, launched=False, name=f"refused {number}"),
-            one.params,
-            state="never launched",
-            reason=one.reason,
-        )
-        for number, one in enumerate(refused)
-    ]
-    return replace(
-        found,
-        rows=[*found.rows, *drawn],
-        refused_in="this run" if job.prior else None,
-        foretold=foretold(prior, found.rows, Measures(*MEASURES)),
-    )
+    return replace(found, foretold=foretold(prior, found.rows, Measures(*MEASURES)))
 
 
 def distribution(domain: Domain) -> BaseDistribution:
@@ -139,16 +104,41 @@ def launched_trials(study: optuna.Study) -> list[FrozenTrial]:
 
 def _optimise(study: optuna.Study, objective: Callable[[Trial], float], trials: int) -> bool:
     """Run the study under a progress bar; False if Ctrl-C stopped it."""
-    with progress_bar() as progress:
+    with progress_bar() as progress, remembered(signal.SIGINT) as interrupted:
         bar = progress.add_task("launching", total=trials)
 
         def advance(study: optuna.Study, _: FrozenTrial) -> None:
             best = max((t.values[0] for t in launched_trials(study)), default=0.0)
             progress.update(bar, advance=1, description=f"best test accuracy {best:.3f}")
+            if interrupted.is_set():
+                study.stop()
 
-        try:
+        with suppress(KeyboardInterrupt):
             study.optimize(objective, n_trials=trials, callbacks=[advance])
-        except KeyboardInterrupt:
-            errors.print("stopped: everything finished so far is kept")
-            return False
-    return True
+    if interrupted.is_set():
+        errors.print("stopped: everything finished so far is kept")
+    return not interrupted.is_set()
+
+
+@contextmanager
+def remembered(number: signal.Signals) -> Iterator[threading.Event]:
+    """Whether the signal came, which also does what it did before.
+
+    Python drops an exception that a signal raises while a destructor or a callback of C code runs, and both do so all
+    the time in a training. Without a record of the signal such a Ctrl-C would be lost.
+    """
+    came = threading.Event()
+    before = signal.getsignal(number)
+    if not callable(before):  # ignored, as in a shell's background
+        yield came
+        return
+
+    def remember(received: int, frame: FrameType | None) -> None:
+        came.set()
+        before(received, frame)
+
+    signal.signal(number, remember)
+    try:
+        yield came
+    finally:
+        signal.signal(number, before)

@@ -18,9 +18,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from ntk_prior import PlottedTrial
 from ntk_prior.screening import Record
 from ntk_prior_cli.job import NOTES
-from ntk_prior_optuna.history import ATTRIBUTE
+from ntk_prior_optuna.history import ATTRIBUTE, refused_before
 from ntk_prior_optuna.visualization import plotted_trials
-from ntk_prior_optuna.visualization.records import evidence
+from ntk_prior_optuna.visualization.records import evidence, plotted_refusals, settings_of, threshold_of
 from ntk_prior_report import Row, Run
 
 _SQLITE = b"SQLite format 3\x00"
@@ -105,15 +105,23 @@ def run_of_study(study: optuna.Study, objective: int | None, **known: Any) -> Ru
     plotted = {trial.name: trial for trial in plotted_trials(study, target=target)}
     # Trials may begin meanwhile: those that the figures do not know yet are left out.
     trials = [trial for trial in study.get_trials(deepcopy=False) if f"trial {trial.number}" in plotted]
+    launched = [_row(trial, plotted[f"trial {trial.number}"]) for trial in trials]
+    refused = [
+        Row(one, draw.config, state="never launched", reason=draw.reason)
+        for trial in trials
+        for one, draw in zip(plotted_refusals(trial), refused_before(trial), strict=True)
+    ]
     names = study.metric_names or ["objective value"] * len(study.directions)
     return Run(
         study.study_name,
         f"Optuna {optuna.__version__}",
-        [_row(trial, plotted[f"trial {trial.number}"]) for trial in trials],
+        [*launched, *refused],
         **{
             "outcome_name": names[chosen],
             "maximize": study.directions[chosen] == StudyDirection.MAXIMIZE,
             "evidence": evidence(study),
+            "threshold": threshold_of(study),
+            "refused_in": "the study" if settings_of(study) else None,
             **known,
             "facts": {**_facts(study, trials), **known.get("facts", {})},
         },
@@ -150,8 +158,14 @@ def _facts(study: optuna.Study, trials: list[FrozenTrial]) -> dict[str, str]:
     ran = f"{min(begun):%Y-%m-%d %H:%M} to {max(ended):%Y-%m-%d %H:%M}" if begun and ended else ""
     own = study.user_attrs.get(NOTES)
     own = {str(name): _text(value) for name, value in own.items()} if isinstance(own, Mapping) else {}
-    noted = {f"User attribute {name}": _text(value) for name, value in study.user_attrs.items() if name != NOTES}
-    return {**({"Trials ran": ran} if ran else {}), **own, **noted}
+    told = {name: value for name, value in study.user_attrs.items() if name not in (NOTES, ATTRIBUTE)}
+    noted = {f"User attribute {name}": _text(value) for name, value in told.items()}
+    settings = {_named(name): _text(value) for name, value in settings_of(study).items() if value is not None}
+    return {**({"Trials ran": ran} if ran else {}), **settings, **own, **noted}
+
+
+def _named(setting: str) -> str:
+    return setting.replace("_", " ").capitalize()
 
 
 def _text(value: Any) -> str:

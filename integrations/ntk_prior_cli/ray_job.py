@@ -18,7 +18,8 @@ from ray.tune.search import Searcher
 
 from ntk_prior import NTKPrior
 from ntk_prior.data import Images
-from ntk_prior_cli.conclusion import MEASURES, OUTCOME, Launched, Outcome, Refused, conclude, facts
+from ntk_prior.screening import RefusedDraw
+from ntk_prior_cli.conclusion import MEASURES, OUTCOME, Launched, Outcome, conclude, facts
 from ntk_prior_cli.console import INTERRUPTED, errors, progress_bar
 from ntk_prior_cli.job import Job
 from ntk_prior_cli.json_lines import REJECTIONS, refused_proposals
@@ -195,10 +196,10 @@ def launched_trials(results: tune.ResultGrid) -> list[Launched]:
     ]
 
 
-def refused_in(experiment: Path) -> list[Refused]:
+def refused_in(experiment: Path) -> list[RefusedDraw]:
     """Refused configurations of an experiment, as its file tells them."""
     entries = refused_proposals(experiment)
-    return [Refused(entry["config"], entry["verdict"], entry["score"], entry["reason"]) for entry in entries]
+    return [RefusedDraw(entry["config"], entry["verdict"], entry["score"], entry["reason"]) for entry in entries]
 
 
 def page_content(job: Job, experiment: Path, prior: NTKPrior, images: Images) -> Run:

@@ -44,8 +44,13 @@ def report(
     ] = None,
     mode: Annotated[Mode | None, typer.Option(help="Of Ray's results: which values of the metric are better.")] = None,
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Below which scores were refused.")
-    ] = DEFAULT_THRESHOLD,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help=f"Below which scores were refused. Default: what the study says, or {DEFAULT_THRESHOLD}.",
+        ),
+    ] = None,
     test_accuracy: Annotated[
         str | None, typer.Option(help="With --prior: user attribute or metric that holds it, for the calibration.")
     ] = None,
@@ -72,7 +77,9 @@ def report(
             if value is not None:
                 raise ValueError(f"{option}: expected --prior beside it, received {value!r} alone: add --prior FILE")
     known = None if prior is None else NTKPrior.load(prior)
-    run = replace(_run(study, storage, objective, metric, mode, known), threshold=threshold)
+    run = _run(study, storage, objective, metric, mode, known)
+    if threshold is not None:
+        run = replace(run, threshold=threshold)
     if known is not None:
         names = Measures(test_accuracy, train_accuracy, diverged)
         run = replace(run, prior=known, foretold=foretold(known, run.rows, names))

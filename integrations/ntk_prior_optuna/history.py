@@ -24,12 +24,18 @@ from ntk_prior.evidence import (
     withdrawal_notices,
     withdrawn_verdicts,
 )
-from ntk_prior.screening import Record
+from ntk_prior.screening import Record, RefusedDraw
 
 _logger = logging.get_logger("optuna.ntk_prior")
 
 ATTRIBUTE = "ntk_prior"
-"""Name of the user attribute with the record, and of the constraint."""
+"""Name of the user attribute with a trial's record or a study's settings, and of the constraint."""
+
+REFUSED = "ntk_prior:refused"
+"""Name of the system attribute with the draws that were refused before a trial."""
+
+REFUSED_KEPT = 32
+"""Refused draws that are kept with a trial: the first ones."""
 
 
 class History:
@@ -46,6 +52,8 @@ class History:
         self._only_branch: frozenset[str] | None = None
         self._evidence: tuple[Evidence, ...] = ()
         self._withdrawn: frozenset[str] = frozenset()
+        self.settings: Mapping[str, Any] | None = None
+        """What the study's user attribute says of its sampler, as far as this process knows."""
         self.space: Mapping[str, BaseDistribution] = {}
         """Parameters that had the same distribution wherever they were used."""
 
@@ -114,6 +122,11 @@ def evidence_of(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> Evi
     if record is None or was_refused(trial, record):
         return None
     return record.as_evidence(_losses(trial, directions))
+
+
+def refused_before(trial: FrozenTrial) -> list[RefusedDraw]:
+    """The draws that were refused before a trial, as far as they are kept."""
+    return [RefusedDraw(**one) for one in trial.system_attrs.get(REFUSED, ())]
 
 
 def was_refused(trial: FrozenTrial, record: Record) -> bool:

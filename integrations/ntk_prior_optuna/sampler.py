@@ -22,11 +22,12 @@ from ntk_prior.screening import (
     Drawn,
     Prior,
     Record,
+    RefusedDraw,
     Screen,
     judge,
     score_of,
 )
-from ntk_prior_optuna.history import ATTRIBUTE, Histories, History
+from ntk_prior_optuna.history import ATTRIBUTE, REFUSED, REFUSED_KEPT, Histories, History
 from ntk_prior_optuna.internals import (
     DraftStudy,
     enqueued_params,
@@ -85,8 +86,10 @@ class NTKPriorSampler(BaseSampler):
     4. A prior whose refusals or scores say nothing keeps trust in them above t with probability of about 1 - t / 10 at
        any one time.
 
-    Each trial's user attribute ``ntk_prior`` holds score, verdict, reason and how the configuration was drawn; at most
-    two attributes are written for a trial, the base sampler's own not counted, and nothing is kept outside the storage.
+    Each trial's user attribute ``ntk_prior`` holds score, verdict, reason and how the configuration was drawn, its
+    system attribute ``ntk_prior:refused`` the first 32 draws that were refused before it, and the study's user
+    attribute ``ntk_prior`` these settings. At most three attributes are written for a trial, the base sampler's own not
+    counted, and nothing is kept outside the storage.
 
     Args:
         prior: Maps a configuration to its feasibility: an ``ntk_prior.NTKPrior``.
@@ -163,6 +166,7 @@ class NTKPriorSampler(BaseSampler):
         if self._seeded:
             reseed(self._base_sampler, self.screen.tuner_seed(trial.number))
         history = self._histories.of(study)
+        self._note_settings(study, history)
         fixed = {**fixed_params(self, trial), **fixed_params(study.sampler, trial)}
         proposals = _Proposals(self, study, trial, search_space, history, fixed)
         # Where nothing is left to draw, drawing again changes nothing.
@@ -185,7 +189,24 @@ class NTKPriorSampler(BaseSampler):
             study._storage.set_trial_user_attr(trial._trial_id, ATTRIBUTE, record.to_json())
             # The running trial reads its own copy, as after Trial.set_user_attr.
             trial.user_attrs[ATTRIBUTE] = record.to_json()
+        if choice.refused:
+            kept = [RefusedDraw.of(one)._asdict() for one in choice.refused[:REFUSED_KEPT]]
+            study._storage.set_trial_system_attr(trial._trial_id, REFUSED, kept)
         return params
+
+    def _note_settings(self, study: Study, history: History) -> None:
+        """Keep in the study what a report should say of its sampler, unless this process knows that it is there."""
+        settings = {
+            "base_sampler": str(self._base_sampler),
+            **{name: getattr(self.screen, name) for name in ("threshold", "epsilon", "max_draws", "candidates")},
+            "seed": self.screen.seed if self._seeded else None,
+        }
+        # By the storage, since the study may be a pruner's stand-in that has no attributes.
+        if history.settings is None:
+            history.settings = study._storage.get_study_user_attrs(study._study_id).get(ATTRIBUTE)
+        if history.settings != settings:
+            study._storage.set_study_user_attr(study._study_id, ATTRIBUTE, settings)
+            history.settings = settings
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -403,7 +403,7 @@ class NTKPriorSearch(Searcher):
             choice = self._uniform_choice(SEARCHED_BEFORE_GIVING_UP) or choice
             if choice.drawn is not Drawn.BEST_OF_REFUSED:
                 return choice
-        message = exhaustion(choice.judgement, choice.origin.config, choice.refused)
+        message = exhaustion(choice.judgement, choice.origin.config, len(choice.refused))
         if self._on_exhausted == "error":
             raise RuntimeError(message)
         goes_on = self._on_exhausted == "propose"

@@ -74,11 +74,6 @@ def plot_feasibility(
             calibration=used.calibration,
             outcome_name=compared.name,
         )
-    found = savings(trials, threshold=threshold_of(study), maximize=compared.maximize)
-    if found.steered:
-        theme.add_note(
-            figure, f"Refused draws made again are not stored: an estimated {found.avoided} launches avoided"
-        )
     return figure
 
 

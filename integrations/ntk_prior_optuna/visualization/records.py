@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import optuna
@@ -15,7 +15,7 @@ from ntk_prior import DEFAULT_THRESHOLD, Architecture, NTKPrior, PlottedTrial
 from ntk_prior.evidence import Evidence
 from ntk_prior.plots.axes import PREFERRED, Axis, axis_of, is_number
 from ntk_prior.screening import Record
-from ntk_prior_optuna.history import ATTRIBUTE, evidence_of, was_refused
+from ntk_prior_optuna.history import ATTRIBUTE, evidence_of, refused_before, was_refused
 from ntk_prior_optuna.sampler import found_in
 
 Target = Callable[[FrozenTrial], float]
@@ -66,11 +66,10 @@ def _value(trial: FrozenTrial) -> float:
 def plotted_trials(
     study: optuna.Study, *, target: Target | None = None, prior: NTKPrior | None = None
 ) -> list[PlottedTrial]:
-    """The trials of a study that have parameters, by number.
+    """The trials of a study that have parameters, by number, and then the draws that were refused before them.
 
     Args:
-        study: Draws that its sampler refused are not among them, since they are not stored; trials that a gate stopped
-            are.
+        study: The study.
         target: The outcome of a complete trial; None for the objective's value.
         prior: Translates parameters by its ``to_architecture``; None where they carry the theory's names.
 
@@ -79,7 +78,23 @@ def plotted_trials(
     """
     outcome = goal(study, target, "").of
     trials = study.get_trials(deepcopy=False)
-    return [_plotted(trial, outcome, prior) for trial in trials if trial.params]
+    launched = [_plotted(trial, outcome, prior) for trial in trials if trial.params]
+    refused = [one for trial in trials for one in plotted_refusals(trial, prior)]
+    return [*launched, *refused]
+
+
+def plotted_refusals(trial: FrozenTrial, prior: NTKPrior | None = None) -> list[PlottedTrial]:
+    """The draws that were refused before a trial, as far as they are kept."""
+    return [
+        PlottedTrial(
+            in_fields(dict(draw.config), prior),
+            verdict=draw.verdict,
+            score=draw.score,
+            launched=False,
+            name=f"refused {k} before trial {trial.number}",
+        )
+        for k, draw in enumerate(refused_before(trial), 1)
+    ]
 
 
 def _plotted(trial: FrozenTrial, outcome: Target, prior: NTKPrior | None) -> PlottedTrial:
@@ -139,9 +154,18 @@ def evidence(study: optuna.Study, compared: Goal | None = None) -> list[Evidence
 
 
 def threshold_of(study: optuna.Study) -> float:
-    """The threshold of the study's ``NTKPriorSampler``, or the usual one."""
+    """The threshold of the study's ``NTKPriorSampler``, of the one that ran it, or the usual one."""
     own = found_in(study.sampler)
-    return DEFAULT_THRESHOLD if own is None else own.screen.threshold
+    if own is not None:
+        return own.screen.threshold
+    noted = settings_of(study).get("threshold")
+    return float(noted) if isinstance(noted, float | int) else DEFAULT_THRESHOLD
+
+
+def settings_of(study: optuna.Study) -> Mapping[str, Any]:
+    """What the study keeps of its ``NTKPriorSampler``; empty if it had none."""
+    noted = study.user_attrs.get(ATTRIBUTE)
+    return noted if isinstance(noted, Mapping) else {}
 
 
 def prior_of(study: optuna.Study) -> NTKPrior | None:
