@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from ntk_prior import Budget, NTKPrior, Task
 from ntk_prior_cli import app, main
+from ntk_prior_cli.optuna_job import optimised
 
 pytest_plugins = ["browser"]
 
@@ -246,6 +247,26 @@ def test_tune_stopped_by_ctrl_c_keeps_what_is_done_and_resumes(tmp_path: Path) -
     resumed = json.loads(report.read_text())
     assert resumed["launched"] == more
     assert {trial["number"] for trial in stopped["trials"]} < {trial["number"] for trial in resumed["trials"]}
+
+
+class InterruptedInItsDestructor:
+    """Python drops the KeyboardInterrupt of a Ctrl-C that comes while it runs a destructor."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_ctrl_c_whose_exception_is_lost_stops_after_the_running_trial() -> None:
+    study = optuna.create_study()
+
+    def objective(trial: optuna.Trial) -> float:
+        if trial.number == 1:
+            InterruptedInItsDestructor()
+        return trial.suggest_float("x", 0.0, 1.0)
+
+    assert not optimised(study, objective, 10)
+    assert [trial.state for trial in study.trials] == [optuna.trial.TrialState.COMPLETE] * 2
 
 
 def completed(storage: str) -> int:

@@ -54,7 +54,7 @@ def run(job: Job) -> int:
     study.set_user_attr(NOTES, facts(job, images))
     started = time.perf_counter()
     remaining = max(job.trials - len(launched_trials(study)), 0)
-    interrupted = not _optimise(study, objective, remaining)
+    interrupted = not optimised(study, objective, remaining)
     refused = [draw for trial in study.get_trials(deepcopy=False) for draw in refused_before(trial)]
     launched = [
         Launched(trial.number, trial.params, trial.user_attrs[RESULT], trial.user_attrs.get("ntk_prior"))
@@ -102,7 +102,7 @@ def launched_trials(study: optuna.Study) -> list[FrozenTrial]:
     return [t for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if RESULT in t.user_attrs]
 
 
-def _optimise(study: optuna.Study, objective: Callable[[Trial], float], trials: int) -> bool:
+def optimised(study: optuna.Study, objective: Callable[[Trial], float], trials: int) -> bool:
     """Run the study under a progress bar; False if Ctrl-C stopped it."""
     with progress_bar() as progress, remembered(signal.SIGINT) as interrupted:
         bar = progress.add_task("launching", total=trials)
