@@ -5,7 +5,8 @@
 
 One row is appended per finished study, and studies that the file already holds are skipped: stop and restart at will.
 Prints, for either arm, the best test accuracy, the share of launched trials that diverged or stayed at chance, and the
-compute until a test accuracy was reached.
+compute until a test accuracy was reached; and how many times less compute the prior takes, with bootstrap 95 %
+confidence intervals over seeds. ``tuning/real_digits.csv`` holds ten seeds of 16 trials each.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ import argparse
 import json
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from scipy.stats import bootstrap
 
 from ntk_prior_cli.job import Job, run
 
@@ -33,6 +38,7 @@ COLUMNS = [
     "launched_flops",
     "seconds",
 ]
+Array = NDArray[np.float64]
 TARGETS = {"digits": 0.95, "cifar10": 0.3}
 """Test accuracies whose cost is counted."""
 
@@ -114,7 +120,24 @@ def show(done: pd.DataFrame, data: str) -> None:
         flops = f"{rows['launched_flops'].mean():.2g}"
         to_target = f"{rows['flops_to_target'].median():.2g}"
         table.add_row(str(prior), str(len(rows)), str(rows["trials"].sum()), accuracy, f"{share:.0%}", flops, to_target)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    both = done.pivot(index="seed", columns="prior").dropna()
+    if len(both) > 1:
+        spent, reached = times_less(both["launched_flops"], np.mean), times_less(both["flops_to_target"], np.median)
+        console.print(f"times less compute with the prior: {spent}, to {TARGETS[data]:g}: {reached}", highlight=False)
+
+
+def times_less(flops: pd.DataFrame, mean: Callable[..., Any]) -> str:
+    """Ratio of the compute without the prior to that with it, seed by seed, with its interval."""
+
+    def ratio(without: Array, prior: Array, axis: int = -1) -> Array:
+        return np.asarray(mean(without, axis=axis) / mean(prior, axis=axis))
+
+    samples = (flops[False].to_numpy(), flops[True].to_numpy())
+    with np.errstate(invalid="ignore"):  # of resamples in which half of the seeds never got there
+        low, high = bootstrap(samples, ratio, paired=True, method="percentile", rng=0).confidence_interval
+    return f"{ratio(*samples):.2g} [{low:.2g}, {high:.2g}]"
 
 
 if __name__ == "__main__":
