@@ -6,7 +6,8 @@ For jointly Gaussian (u, v) of variance q and correlation c = 1 - eps,
 
 Both sides of every difference share the diagonal, so the recursion carries ``eps`` and asks for
 ``T(q, 1) - T(q, c)`` and ``Tdot(q, 1) - Tdot(q, c)`` directly; each formula below is free of cancellation for all
-eps in [0, 2]. Erf: Williams (1997). ReLU: the arc-cosine kernel of Cho and Saul (2009), degree 1 and 0.
+eps in [0, 2]. Erf: Williams (1997). ReLU: the arc-cosine kernel of Cho and Saul (2009), degree 1 and 0. GELU: Tsuchida
+et al. (2021), arXiv 2002.08517, section 3.2.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ from ntk_prior.quadrature import (
 
 Array = NDArray[np.float64]
 
-ERF, RECTIFIER, SIN, TABULATED = 0, 1, 2, 3
+ERF, RECTIFIER, SIN, GELU, TABULATED = 0, 1, 2, 3, 4
 
 
 class Dual(NamedTuple):
     """Everything compiled code needs to evaluate T and Tdot of one activation.
 
     Attributes:
-        code: Which closed form (``ERF``, ``RECTIFIER``, ``SIN``) or ``TABULATED``.
+        code: Which closed form (``ERF``, ``RECTIFIER``, ``SIN``, ``GELU``) or ``TABULATED``.
         slope: Negative slope of the rectifier family: 0 is ReLU, 1 the identity.
         table: The tabulated dual in ``quadrature``'s layout; ``EMPTY`` for a closed form.
     """
@@ -59,14 +60,6 @@ class Dual(NamedTuple):
     code: int
     slope: float
     table: Array
-
-
-def _gelu(x: Array) -> Array:
-    return np.asarray(x * special.ndtr(x))
-
-
-def _gelu_derivative(x: Array) -> Array:
-    return np.asarray(special.ndtr(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi))
 
 
 def _silu(x: Array) -> Array:
@@ -82,10 +75,15 @@ def _tanh_derivative(x: Array) -> Array:
     return np.asarray(1 / np.cosh(np.clip(x, -300, 300)) ** 2)
 
 
-_CLOSED = {"erf": (ERF, 0.0), "relu": (RECTIFIER, 0.0), "identity": (RECTIFIER, 1.0), "sin": (SIN, 0.0)}
+_CLOSED = {
+    "erf": (ERF, 0.0),
+    "relu": (RECTIFIER, 0.0),
+    "identity": (RECTIFIER, 1.0),
+    "sin": (SIN, 0.0),
+    "gelu": (GELU, 0.0),
+}
 _SMOOTH: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "tanh": (np.tanh, _tanh_derivative),
-    "gelu": (_gelu, _gelu_derivative),
     "silu": (_silu, _silu_derivative),
 }
 ACTIVATIONS = ("erf", "tanh", "relu", "leaky_relu", "gelu", "silu", "sin", "identity")
@@ -240,6 +238,40 @@ def _sin_gaps(q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
         d_d[j] = 0.5 * far * near
 
 
+@inner
+def _gelu_at(q, row):  # type: ignore[no-untyped-def]
+    root, inverse_s = math.sqrt(1.0 + 2.0 * q), 1.0 / (1.0 + q)
+    slope = q / root  # tan(A) with sin(A) = q / (1 + q)
+    orthant = 0.5 * math.pi + arctan(q, root)
+    row[0], row[1], row[2], row[3] = q, inverse_s, root, orthant
+    gain = orthant + slope * (2.0 * inverse_s + 1.0 / (root * root))
+    return 0.5 / math.pi * (orthant + 2.0 * inverse_s * slope), 0.5 / math.pi * gain
+
+
+@inner
+def _gelu_gaps(row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+    q, inverse_s, root, orthant = row[0], row[1], row[2], row[3]
+    inverse_r1 = 1.0 / root
+    for j in range(n):
+        e = eps[j]
+        r = math.sqrt(1.0 + q * e) * math.sqrt(1.0 + q * (2.0 - e))
+        inverse_r = 1.0 / r
+        u = q * e / (r + root)  # tan(D / 2), where D is the angle that A loses
+        angle = arctan(u, 1.0)
+        u2 = u * u
+        series = u * u2 * (1.0 / 3.0 - u2 * (0.2 - u2 * (1.0 / 7.0 - u2 / 9.0)))
+        lag = series if u < 0.03 else u - angle
+        # Two ways to write the same: at large q, u alone cancels against D near c = 1, and against itself near c = -1.
+        near = u * (4.0 - 3.0 * e - q * e) * inverse_s - 2.0 * (1.0 - e) * lag
+        far = u * (2.0 - e) * (1.0 - q) * inverse_s + 2.0 * (1.0 - e) * angle
+        d_t[j] = 0.5 / math.pi * (e * orthant + (near if e < 1.0 else far) + u * (2.0 - e) * inverse_r * inverse_r1)
+        g = u * q * (2.0 - e) * inverse_r * inverse_r1  # 1 / root - 1 / r
+        cubes = (
+            g * (inverse_r1 * (inverse_r1 + inverse_r) + inverse_r * inverse_r) + e * inverse_r * inverse_r * inverse_r
+        )
+        d_d[j] = 0.5 / math.pi * (2.0 * angle + q * (2.0 * inverse_s * (g + e * inverse_r) + cubes))
+
+
 _H_Q = math.log1p(Q_MAX / Q_SCALE) / (N_Q - 1)
 _BARYCENTRIC = np.array(
     [(-1) ** (STENCIL - 1 - i) * math.comb(STENCIL - 1, i) / math.factorial(STENCIL - 1) for i in range(STENCIL)]
@@ -331,6 +363,8 @@ def diagonal(code, slope, table, q, row):  # type: ignore[no-untyped-def]
     if code == SIN:
         row[0] = q
         return -0.5 * math.expm1(-2.0 * q) / q, 0.5 * (1.0 + math.exp(-2.0 * q))
+    if code == GELU:
+        return _gelu_at(q, row)
     return _tabulated_at(table, q, row)
 
 
@@ -352,6 +386,8 @@ def differences(code, row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
         _rectifier_gaps(row[0], eps, n, d_t, d_d)
     elif code == SIN:
         _sin_gaps(row[0], eps, n, d_t, d_d)
+    elif code == GELU:
+        _gelu_gaps(row, eps, n, d_t, d_d)
     else:
         _tabulated_gaps(row, eps, n, d_t, d_d)
 
