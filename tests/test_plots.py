@@ -11,9 +11,9 @@ import pytest
 
 import ntk_prior as ntp
 from ntk_prior.plots import theme
-from ntk_prior.plots.axes import AXES, axis
+from ntk_prior.plots.axes import AXES
 from ntk_prior.plots.over_depth import Asymptotes, asymptotes, over_depth
-from ntk_prior.plots.phase_map import depth_constants, phase_map, theory_lines
+from ntk_prior.plots.phase_map import depth_constants, phase_map
 from ntk_prior.plots.trials import slice_through
 from ntk_prior.screening import Drawn
 
@@ -57,11 +57,11 @@ def test_the_map_says_what_the_prior_says() -> None:
 
 @pytest.mark.parametrize(("activation", "critical"), [("erf", 1.3758), ("tanh", 1.7610), ("relu", 2.0)])
 def test_the_order_to_chaos_line_is_where_it_is_known_to_be(activation: str, critical: float) -> None:
-    near = axis("x", "weight_variance", (critical - 0.01, critical + 0.01), ())
-    bias = {"relu": 0.0}.get(activation, 0.05)
-    lines = theory_lines(near, AXES["depth"], {"bias_variance": bias, "activation": activation}, TASK)
-    crossing = np.interp(0.0, lines.chaos[0], lines.x)
-    assert crossing == pytest.approx(critical, abs=1e-3)
+    fixed = {"bias_variance": {"relu": 0.0}.get(activation, 0.05), "activation": activation}
+    figure = ntp.plot_phase_diagram(TASK, BUDGET, fixed=fixed)
+    (line,) = [trace for trace in figure.data if trace.legendgroup == "solid" and trace.x[0] is not None]
+    assert line.x == pytest.approx(critical, abs=1e-4)
+    assert (min(line.y), max(line.y)) == (1, 64)
 
 
 def test_the_depth_scale_lines_run_where_the_probability_is_one_half() -> None:
@@ -92,7 +92,7 @@ def test_more_steps_move_the_line_of_trainability_to_larger_depth() -> None:
 def test_residual_networks_have_no_depth_scales() -> None:
     assert depth_constants({**HERE, "residual_scale": 0.5}, TASK, BUDGET) == (None, None)
     figure = ntp.plot_phase_diagram(TASK, BUDGET, fixed={"residual_scale": 0.5})
-    assert not any(trace.type == "contour" for trace in figure.data)
+    assert not list(figure.select_traces({"mode": "lines"}))
 
 
 def test_launched_trials_are_filled_refused_ones_hollow_and_audited_ones_ringed() -> None:

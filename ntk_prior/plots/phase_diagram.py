@@ -110,7 +110,7 @@ def plot_phase_diagram(
     for facet, found, at in zip(facets, maps, constants, strict=True):
         place = {"row": facet.row, "col": facet.column}
         _draw_map(figure, place, found, across, up)
-        _draw_lines(figure, place, theory_lines(across, up, facet.config, task), at)
+        _draw_lines(figure, place, theory_lines(across, up, facet.config, task, at))
         add_trials(figure, place, across, up, [one for one in shown if belongs(one, facet)], outcome_name)
     visible = [one for one in shown if has_place(one, across, up) and any(belongs(one, facet) for facet in facets)]
     _add_legend(figure, maps, constants, visible, outcome_name)
@@ -231,18 +231,14 @@ def colorscale() -> list[tuple[float, str]]:
     ]
 
 
-def _draw_lines(figure: go.Figure, place: dict[str, int], lines: TheoryLines, constants: DepthConstants) -> None:
-    levels = (0.0, constants.trains, constants.generalizes)
-    fields = (lines.chaos, lines.trains, lines.generalizes)
-    for dash, field, level in zip(DASHES, fields, levels, strict=True):
-        # A line that the panel does not hold would still be drawn into a corner, and stand in the legend.
-        if level is not None and np.nanmin(field, initial=np.inf) < level < np.nanmax(field, initial=-np.inf):
-            figure.add_contour(
-                x=lines.x,
-                y=lines.y,
-                z=field,
-                contours={"start": level, "end": level, "size": 1, "coloring": "none"},
-                line={"color": theme.BLACK, "width": 2, "dash": dash, "smoothing": 0},
+def _draw_lines(figure: go.Figure, place: dict[str, int], lines: TheoryLines) -> None:
+    for dash, line in zip(DASHES, lines, strict=True):
+        if len(line):
+            figure.add_scatter(
+                x=line[:, 0],
+                y=line[:, 1],
+                mode="lines",
+                line={"color": theme.BLACK, "width": 2, "dash": dash},
                 legendgroup=dash,
                 showlegend=False,
                 hoverinfo="skip",
@@ -269,7 +265,7 @@ def _add_legend(
         if code in present:
             marker = {"symbol": "square", "size": 12, "color": theme.COLORS[verdict]}
             add_entry(figure, theme.WORDS[verdict], verdict, mode="markers", marker=marker)
-    drawn = {trace.legendgroup for trace in figure.data if trace.type == "contour"}
+    drawn = {trace.legendgroup for trace in figure.select_traces({"mode": "lines"})}
     for dash, words in zip(DASHES, line_names(constants), strict=True):
         if dash in drawn:
             add_entry(figure, words, dash, mode="lines", line={"color": theme.BLACK, "width": 2, "dash": dash})

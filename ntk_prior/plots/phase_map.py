@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,13 +14,14 @@ from ntk_prior.budget import Budget
 from ntk_prior.calibration import Calibration
 from ntk_prior.meanfield import MeanField, mean_field
 from ntk_prior.plots.axes import Axis
+from ntk_prior.plots.level_lines import zero_lines
 from ntk_prior.spectrum import why_outside
 from ntk_prior.table import ARCHITECTURE_FIELDS, FeasibilityTable, score_columns
 from ntk_prior.task import Task
 
 Array = NDArray[np.float64]
 
-LINE_POINTS = 25
+LINE_POINTS = 49
 """Values of each parameter at which the theory's lines are looked for."""
 
 EVEN = 0.5
@@ -63,17 +64,14 @@ class DepthConstants(NamedTuple):
 
 
 class TheoryLines(NamedTuple):
-    """Fields whose level sets are the theory's lines, each of shape (ny, nx); NaN where there is none.
+    """The theory's lines, each as ``zero_lines`` gives them; of no points where the range holds none.
 
     Attributes:
-        x, y: The parameters' values, shapes (nx,) and (ny,).
-        chaos: ln chi_1; the order-to-chaos line is at 0.
-        trains: Depth in units of xi_1; 0 in the chaotic phase.
-        generalizes: Depth in units of xi_star; 0 in the ordered phase.
+        chaos: Where chi_1 = 1, between order and chaos.
+        trains: Where depth = C xi_1, in the ordered phase.
+        generalizes: Where depth = C xi_star, in the chaotic phase.
     """
 
-    x: Array
-    y: Array
     chaos: Array
     trains: Array
     generalizes: Array
@@ -149,27 +147,41 @@ def _falls_through(probability: Array) -> float | None:
     return float(np.exp(np.log(_DEPTHS[last]) * (1 - part) + np.log(_DEPTHS[last + 1]) * part))
 
 
-def theory_lines(x: Axis, y: Axis, config: Mapping[str, Any], task: Task) -> TheoryLines:
-    """The infinite-depth limits over two parameters.
+def theory_lines(x: Axis, y: Axis, config: Mapping[str, Any], task: Task, constants: DepthConstants) -> TheoryLines:
+    """The lines that the infinite-depth limits draw over two parameters.
 
     Args:
         x, y, config, task: As for ``phase_map``.
+        constants: Those that the depth-scale lines are drawn at.
     """
-    across, up = x.values(LINE_POINTS), y.values(LINE_POINTS)
     known: dict[tuple[Any, ...], MeanField] = {}
-    chaos, trains, generalizes = (np.full((len(up), len(across)), np.nan) for _ in range(3))
-    for i, upward in enumerate(up):
-        for j, rightward in enumerate(across):
-            here = {**config, x.name: float(rightward), y.name: float(upward)}
-            key = tuple(here.get(name) for name in _LIMITS)
-            if key not in known:
-                known[key] = limits_of(here, task)
-            limits = known[key]
-            if limits.chi_1 is not None and limits.chi_1 > 0:
-                chaos[i, j] = math.log(limits.chi_1)
-                trains[i, j] = here["depth"] / limits.xi_1 if limits.xi_1 else 0.0
-                generalizes[i, j] = here["depth"] / limits.xi_star if limits.xi_star else 0.0
-    return TheoryLines(across, up, chaos, trains, generalizes)
+
+    def limits_at(across: float, up: float) -> MeanField:
+        values = {**config, x.name: across, y.name: up}
+        key = tuple(values.get(name) for name in _LIMITS)
+        if key not in known:
+            # Limits do not depend on whole numbers, of which lines make fractions.
+            whole = {one.name: round(values[one.name]) for one in (x, y) if one.whole}
+            known[key] = limits_of({**values, **whole}, task)
+        return known[key]
+
+    def chaos(across: float, up: float) -> float:
+        chi_1 = limits_at(across, up).chi_1
+        return math.log(chi_1) if chi_1 else math.nan
+
+    def excess(scale: str, constant: float | None) -> Callable[[float, float], float]:
+        def over(across: float, up: float) -> float:
+            limits = limits_at(across, up)
+            if constant is None or not limits.chi_1:
+                return math.nan
+            length = getattr(limits, scale)
+            return ({**config, x.name: across, y.name: up}["depth"] / length if length else 0.0) - constant
+
+        return over
+
+    grid = x.values(LINE_POINTS), y.values(LINE_POINTS)
+    functions = (chaos, excess("xi_1", constants.trains), excess("xi_star", constants.generalizes))
+    return TheoryLines(*(zero_lines(function, *grid) for function in functions))
 
 
 def limits_of(config: Mapping[str, Any], task: Task) -> MeanField:

@@ -29,7 +29,7 @@ from ntk_prior.plots.against_outcome import ScoredOutcomes, scored_outcomes, wor
 from ntk_prior.plots.axes import AXES, Axis
 from ntk_prior.plots.markers import has_place
 from ntk_prior.plots.phase_diagram import DASHES, belongs, colorscale, facet_title, facets_of, line_names, shades
-from ntk_prior.plots.phase_map import DepthConstants, PhaseMap, TheoryLines, depth_constants, phase_map, theory_lines
+from ntk_prior.plots.phase_map import PhaseMap, depth_constants, phase_map, theory_lines
 from ntk_prior.plots.trials import slice_through
 from ntk_prior_optuna.visualization.records import (
     Goal,
@@ -131,7 +131,8 @@ def _with_map(prior: NTKPrior, trials: Sequence[PlottedTrial], x: Axis, y: Axis,
             found.x, found.y, shades(found), cmap=colors, vmin=0, vmax=len(theme.COLORS), shading="nearest",
             rasterized=True,
         )  # fmt: skip
-        _add_lines(ax, theory_lines(x, y, facet.config, prior.task), at)
+        for style, line in zip(_STYLES.values(), theory_lines(x, y, facet.config, prior.task, at), strict=True):
+            ax.plot(*line.T, color="black", linestyle=style, linewidth=1.5)
         _add_trials(ax, [one for one in trials if belongs(one, facet)], x, y, norm)
         ax.set_title(facet_title(facet, fixed), fontsize="medium")
         maps.append(found)
@@ -143,13 +144,6 @@ def _with_map(prior: NTKPrior, trials: Sequence[PlottedTrial], x: Axis, y: Axis,
         ax.label_outer()
     _add_legend(figure, maps, dict(zip(DASHES, map(_text, line_names(constants)), strict=True)), trials)
     return grid if grid.size > 1 else grid[0, 0]
-
-
-def _add_lines(ax: Axes, lines: TheoryLines, at: DepthConstants) -> None:
-    fields = (lines.chaos, lines.trains, lines.generalizes)
-    for style, field, level in zip(_STYLES.values(), fields, (0.0, *at), strict=True):
-        if level is not None and np.nanmin(field, initial=np.inf) < level < np.nanmax(field, initial=-np.inf):
-            ax.contour(lines.x, lines.y, field, [level], colors="black", linestyles=style, linewidths=1.5)
 
 
 def _add_trials(ax: Axes, trials: Sequence[PlottedTrial], x: Axis, y: Axis, norm: Normalize | None) -> None:

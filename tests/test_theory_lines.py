@@ -1,0 +1,114 @@
+"""The theory's lines in phase diagrams, against mpmath, and the search for lines behind them."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath as mp
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import ntk_prior as ntp
+from ntk_prior.meanfield import mean_field
+from ntk_prior.plots.axes import AXES, axis
+from ntk_prior.plots.level_lines import zero_lines
+from ntk_prior.plots.phase_map import DepthConstants, theory_lines
+
+TASK = ntp.Task.equicorrelated(20)
+GRID = np.linspace(-2.0, 2.0, 9)
+
+
+def on_half_line(function: object, q: mp.mpf) -> mp.mpf:
+    """E[f(x) + f(-x)] over the positive half of x ~ N(0, q), by quadrature."""
+    root = mp.sqrt(q)
+    edges = sorted({mp.mpf(edge) for edge in (0, 1 / root, 3 / root, 8 / root, 1, 4, 13) if edge <= 13})
+    return mp.quad(lambda z: mp.npdf(z) * (function(root * z) + function(-root * z)), edges)  # type: ignore[operator]
+
+
+def gelu_second(q: mp.mpf) -> mp.mpf:
+    return on_half_line(lambda x: (x * mp.ncdf(x)) ** 2, q)
+
+
+def gelu_gain(q: mp.mpf) -> mp.mpf:
+    return on_half_line(lambda x: (mp.ncdf(x) + x * mp.npdf(x)) ** 2, q)
+
+
+def gelu_critical(bias_variance: float) -> mp.mpf:
+    """The weight variance at which GELU networks turn chaotic.
+
+    With little bias, inputs of variance q = sigma_w^2 + sigma_b^2 then leave for infinity instead of a small fixed
+    point: the first layer keeps them in place, T(q) = 1. With more there is one fixed point, and chi_1 passes
+    through 1 there.
+    """
+    if bias_variance < 0.16:
+        return mp.findroot(lambda q: gelu_second(q) - 1, mp.mpf(2)) - bias_variance
+    q = mp.findroot(
+        lambda q: (q - gelu_second(q) / gelu_gain(q)) - bias_variance, (mp.mpf(4), mp.mpf(20)), solver="anderson"
+    )
+    return 1 / gelu_gain(q)
+
+
+@pytest.mark.parametrize("bias_variance", [0.0, 0.05, 0.15, 0.2, 0.3, 0.5])
+def test_the_order_to_chaos_line_of_gelu_is_exact(bias_variance: float) -> None:
+    with mp.workdps(20):
+        critical = float(gelu_critical(bias_variance))
+    up = axis("y", "bias_variance", (bias_variance, bias_variance + 0.1), ())
+    lines = theory_lines(
+        AXES["weight_variance"], up, {"depth": 16, "activation": "gelu"}, TASK, DepthConstants(None, None)
+    )
+    (drawn,) = lines.chaos[lines.chaos[:, 1] == bias_variance, 0]
+    assert drawn == pytest.approx(critical, rel=1e-10)
+    assert not len(lines.trains)
+    assert not len(lines.generalizes)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "silu"])
+def test_where_the_variance_jumps_the_order_to_chaos_line_is_straight(activation: str) -> None:
+    up = axis("y", "bias_variance", (0.0, 0.15), ())
+    fixed = {"depth": 16, "activation": activation}
+    line = theory_lines(AXES["weight_variance"], up, fixed, TASK, DepthConstants(None, None)).chaos
+    assert len(line) > 49
+    assert np.ptp(line.sum(axis=1)) < 1e-9  # sigma_w^2 + sigma_b^2, at which T is 1
+
+
+@pytest.mark.parametrize("activation", ["erf", "gelu"])
+def test_depth_scale_lines_are_at_their_constants(activation: str) -> None:
+    config = {"bias_variance": 0.3, "activation": activation}
+    lines = theory_lines(AXES["weight_variance"], AXES["depth"], config, TASK, DepthConstants(4.0, 9.0))
+    for line, scale, constant in ((lines.trains, "xi_1", 4.0), (lines.generalizes, "xi_star", 9.0)):
+        for variance, depth in line:
+            if not math.isnan(depth):
+                limits = mean_field(ntp.Architecture(variance, 0.3, 1, activation))
+                assert depth / getattr(limits, scale) == pytest.approx(constant, rel=1e-7)
+    assert len(lines.trains) > 10
+
+
+def test_lines_of_jumps_and_of_roots_lie_exactly() -> None:
+    def jump(x: float, y: float) -> float:
+        return 1.0 if x * x + y * y > 2.0 else -3.0
+
+    def root(x: float, y: float) -> float:
+        return x * x + y * y - 2.0
+
+    for function in (jump, root):
+        (circle,) = separate(zero_lines(function, GRID, GRID))
+        assert np.sum(circle**2, axis=1) == pytest.approx(2.0, rel=1e-11)
+        assert list(circle[0]) == list(circle[-1])
+        assert np.max(np.linalg.norm(np.diff(circle, axis=0), axis=1)) < 0.75
+
+
+def test_lines_end_where_the_function_does_and_separate_ones_stay_separate() -> None:
+    def stripes(x: float, y: float) -> float:
+        return math.nan if y > 1.0 else math.cos(x * math.pi / 2 + 0.1)
+
+    lines = separate(zero_lines(stripes, GRID, GRID))
+    assert sorted(float(line[0, 0]) for line in lines) == pytest.approx([-1 - 0.2 / math.pi, 1 - 0.2 / math.pi])
+    assert all((line[:, 1].min(), line[:, 1].max()) == (-2.0, 1.0) for line in lines)
+    assert zero_lines(lambda x, y: 1.0, GRID, GRID).shape == (0, 2)
+
+
+def separate(points: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """The lines between rows of NaN."""
+    gaps = np.flatnonzero(np.isnan(points[:, 0]))
+    return [line[~np.isnan(line[:, 0])] for line in np.split(points, gaps)]
