@@ -55,6 +55,8 @@ def test_score_uses_a_task_summary_of_the_users_own(tmp_path: Path) -> None:
         (["map", "--fixed", "depth=3"], "--fixed: expected parameters other than those of the axes"),
         (["map", "--fixed", "activation"], "--fixed: expected NAME=VALUE"),
         (["map", "--range", "depth=1"], "--range: expected NAME=LOW:HIGH, such as depth=1:32, received 'depth=1'"),
+        (["map", "--log", "depth=1"], "--log: expected NAME=true or NAME=false, such as depth=false"),
+        (["map", "--log", "width=true"], "--log: expected names among weight_variance, depth"),
         (["map", "-o", "map.txt"], "--output: expected a name that ends with .html, .png"),
         (["map", "--prior", "prior.json", "--width", "3"], "--width: expected none with --prior"),
         (["preview", "space.yaml", "--plot", "space"], "--plot: expected a name that ends with .html"),
@@ -147,8 +149,12 @@ def test_preview_draws_a_picture_of_the_space(tmp_path: Path) -> None:
     assert str(picture) in run("preview", space, "--width", "128", "--plot", picture)
     html = picture.read_text()
     assert '"range":[0.7,3.0]' in html
+    assert '"range":[1.5,9.5]' in html
     assert '"text":"erf"' in html
     assert '"text":"relu"' in html
+    space.write_text(space.read_text().replace("}", ", log: true}", 2))
+    run("preview", space, "--width", "128", "--plot", picture)
+    assert picture.read_text().count('"type":"log"') == 4  # both axes of both panels
     space.write_text("weight_variance: {type: float, low: 0.7, high: 3.0}\nbias_variance: 0.05\ndepth: 3\n")
     with pytest.raises(ValueError, match=r"--plot: expected a space with two numeric ranges.*received weight_variance"):
         run("preview", space, "--plot", picture)
@@ -156,7 +162,8 @@ def test_preview_draws_a_picture_of_the_space(tmp_path: Path) -> None:
 
 def test_map_draws_what_its_options_say(tmp_path: Path) -> None:
     picture = tmp_path / "map.html"
-    options = ["--width", "64", "--fixed", "activation=[erf, relu]", "--range", "depth=1:20", "-o", picture]
+    options = ["--width", "64", "--fixed", "activation=[erf, relu]", "--range", "depth=1:20", "--log", "depth=false"]
+    options += ["-o", picture]
     found = json.loads(run("map", *options, "--json"))
     assert found["output"] == str(picture)
     assert sum(found["verdicts"].values()) == pytest.approx(1.0)

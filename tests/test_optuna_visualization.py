@@ -94,6 +94,25 @@ def test_the_map_below_the_trials_is_the_sampler_s_prior(study: optuna.Study) ->
     assert max(len(trace.x) for trace in hollow) == refused > 0
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_the_map_follows_the_search_space(log: bool) -> None:
+    study = optuna.create_study(sampler=NTKPriorSampler(PRIOR, RandomSampler(seed=0), seed=0))
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_float("weight_variance", 0.5, 4.0, log=log)
+        trial.suggest_float("bias_variance", 0.05, 0.1)
+        return float(trial.suggest_int("depth", 1, 64, log=log))
+
+    study.optimize(objective, n_trials=8)
+    spacing = "log" if log else None
+    figure = plot_feasibility(study)
+    assert (figure.layout.xaxis.type, figure.layout.yaxis.type) == (spacing, spacing)
+    ax: Any = in_matplotlib.plot_feasibility(study)
+    assert (ax.get_xscale(), ax.get_yscale()) == (("log", "log") if log else ("linear", "linear"))
+    if log:
+        assert [label.get_text() for label in ax.get_yticklabels()] == list(figure.layout.yaxis.ticktext)
+
+
 def test_a_study_that_is_loaded_without_its_sampler_shows_verdicts_and_takes_a_prior(study: optuna.Study) -> None:
     loaded = optuna.create_study(direction="maximize")
     loaded.add_trials(study.trials)

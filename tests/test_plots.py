@@ -49,7 +49,7 @@ def names(figure: Any) -> str:
 def test_the_map_says_what_the_prior_says() -> None:
     found = phase_map(AXES["weight_variance"], AXES["depth"], HERE, TASK, BUDGET)
     prior = ntp.NTKPrior(TASK, BUDGET)
-    for i, j in ((3, 5), (40, 80), (60, 2)):
+    for i, j in ((3, 5), (30, 80), (45, 2)):
         one = prior({**HERE, "weight_variance": float(found.x[j]), "depth": int(found.y[i])})
         assert found.grid(found.table.score)[i, j] == pytest.approx(one.score, rel=1e-9)
         assert found.grid(found.table.verdict)[i, j] == one.verdict
@@ -61,7 +61,7 @@ def test_the_order_to_chaos_line_is_where_it_is_known_to_be(activation: str, cri
     figure = ntp.plot_phase_diagram(TASK, BUDGET, fixed=fixed)
     (line,) = [trace for trace in figure.data if trace.legendgroup == "solid" and trace.x[0] is not None]
     assert line.x == pytest.approx(critical, abs=1e-4)
-    assert (min(line.y), max(line.y)) == (1, 64)
+    assert (min(line.y), max(line.y)) == pytest.approx(10 ** np.array(figure.layout.yaxis.range))
 
 
 def test_the_depth_scale_lines_run_where_the_probability_is_one_half() -> None:
@@ -142,6 +142,14 @@ def test_any_two_numbers_may_be_the_axes_and_what_is_large_is_logarithmic() -> N
     assert "L = 8" in figure.layout.title.text
 
 
+def test_depth_is_logarithmic_unless_the_caller_says_otherwise() -> None:
+    usual = ntp.plot_phase_diagram(TASK, BUDGET, trials=TRIALS)
+    assert (usual.layout.xaxis.type, usual.layout.yaxis.type) == (None, "log")
+    other = ntp.plot_phase_diagram(TASK, BUDGET, trials=TRIALS, log={"weight_variance": True, "depth": False})
+    assert (other.layout.xaxis.type, other.layout.yaxis.type) == ("log", None)
+    assert other.data[0].x[1] / other.data[0].x[0] == pytest.approx(other.data[0].x[-1] / other.data[0].x[-2])
+
+
 def test_the_map_without_fixed_values_lies_in_the_middle_of_the_trials() -> None:
     configs = [{"bias_variance": b, "activation": a, "width": 64} for b, a in ((0.1, "tanh"), (0.2, "erf"), (9, "erf"))]
     found = slice_through([ntp.PlottedTrial(config) for config in configs], "weight_variance", "depth")
@@ -158,6 +166,8 @@ def test_the_map_without_fixed_values_lies_in_the_middle_of_the_trials() -> None
         ({"fixed": {"bias_variance": [0.1, 0.2]}}, "fixed: bias_variance: expected a value"),
         ({"fixed": {"activation": []}}, "fixed: activation: expected at least one value"),
         ({"ranges": {"width": (1, 2)}}, "ranges: expected names among weight_variance, depth"),
+        ({"log": {"width": True}}, "log: expected names among weight_variance, depth"),
+        ({"x": "bias_variance", "ranges": {"bias_variance": (0, 1)}, "log": {"bias_variance": True}}, "low > 0"),
         ({"ranges": {"depth": (9, 2)}}, "ranges: depth: expected \\(low, high\\)"),
         ({"fixed": {"bias_variance": -1}}, "bias_variance: expected a value in"),
     ],

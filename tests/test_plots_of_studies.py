@@ -14,8 +14,9 @@ from ntk_prior.evidence import Evidence
 from ntk_prior.plots.against_outcome import halfway, scored_outcomes, scored_outcomes_figure
 from ntk_prior.plots.axes import AXES, axis_of
 from ntk_prior.plots.intervals import share
-from ntk_prior.plots.markers import trials_figure
+from ntk_prior.plots.markers import has_place, trials_figure
 from ntk_prior.plots.savings import savings, savings_figure
+from ntk_prior.plots.trials import in_fields, map_axes
 from ntk_prior.plots.trust import POINTS, trust_figure, trust_series
 from ntk_prior.screening import Drawn
 
@@ -170,3 +171,54 @@ def test_a_parameter_that_the_theory_does_not_know_has_an_axis_too() -> None:
     assert found.log
     assert found.title == "&lt;lr&gt;"
     assert found.low < 1e-3 < 1e-1 < found.high
+
+
+def test_a_map_shows_parameters_that_vary_and_that_the_theory_knows() -> None:
+    trials = [
+        ntp.PlottedTrial({"gain": g, "depth": d, "weight_variance": 2.0, "pooling": d > 2})
+        for g, d in ((1.0, 1), (2.0, 4))
+    ]
+    axes = map_axes(trials, {"weight_variance": True})
+    assert axes is not None
+    assert [axis.name for axis in axes] == ["depth", "gain"]
+    chosen = map_axes(trials, {"weight_variance": True}, ["weight_variance", "gain"])
+    assert chosen is not None
+    assert [axis.name for axis in chosen] == ["weight_variance", "gain"]
+    assert map_axes(trials[:1], {}) is None
+
+
+def test_axes_are_spaced_as_the_space_is_and_otherwise_as_usual() -> None:
+    trials = [ntp.PlottedTrial({"weight_variance": w, "depth": d}) for w, d in ((0.6, 2), (3.0, 50))]
+    for log, expected in (({}, [False, True]), ({"weight_variance": True, "depth": False}, [True, False])):
+        axes = map_axes(trials, log)
+        assert axes is not None
+        assert [axis.log for axis in axes] == expected
+
+
+def test_whole_numbers_have_their_cells_around_them() -> None:
+    logarithmic = axis_of("depth", [1, 64])
+    assert logarithmic.ends == pytest.approx((math.sqrt(1 / 2), math.sqrt(64 * 65)))
+    assert axis_of("depth", [1, 64], log=False).ends == (0.5, 64.5)
+    assert {1.0, 2.0, 3.0, 64.0} <= {*logarithmic.values()}
+
+
+def test_zero_has_no_place_on_a_logarithmic_axis() -> None:
+    none, some = (ntp.PlottedTrial({"bias_variance": b, "depth": 3}) for b in (0.0, 0.1))
+    for log, places in ((True, [False, True]), (False, [True, True])):
+        across = AXES["bias_variance"].spaced(log)
+        assert across.values().min() >= 0
+        assert [has_place(one, across, AXES["depth"]) for one in (none, some)] == places
+
+
+@pytest.mark.parametrize("found", [ntp.Architecture(1.5, 0.1, 7), {"depth": 7}, None, KeyError("layers")])
+def test_parameters_are_shown_by_the_names_of_the_theory_next_to_their_own(found: Any) -> None:
+    def translated(config: Any) -> Any:
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    prior = ntp.NTKPrior(ntp.Task.equicorrelated(20), ntp.Budget(10), translated)
+    shown = in_fields({"layers": 7}, prior)
+    assert shown["layers"] == 7
+    assert shown.get("depth") == (None if found is None or isinstance(found, Exception) else 7)
+    assert in_fields({"layers": 7}, None) == {"layers": 7}

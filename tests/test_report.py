@@ -31,7 +31,6 @@ from ntk_prior_cli.ray_source import run_of_experiment
 from ntk_prior_optuna import NTKPriorSampler, prune_if_infeasible
 from ntk_prior_ray import NTKPriorCallback, NTKPriorSearch
 from ntk_prior_report import page, summarised
-from ntk_prior_report.figures import map_axes
 from ntk_prior_report.table import MOST_REFUSED, table
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -102,12 +101,6 @@ class TestNumbers:
         run = replace(small_run(), rows=[row(0, {"odd": value}, 0.5, "feasible")])
         (cells,) = json.loads(json.dumps(table(run), allow_nan=False))["rows"]
         assert cells[6] == cell
-
-    def test_the_map_shows_parameters_that_vary_and_that_the_theory_knows(self) -> None:
-        axes = map_axes(small_run().trials)
-        assert axes is not None
-        assert [axis.name for axis in axes] == ["weight_variance", "depth"]
-        assert map_axes([row(0, {"depth": 3, "colour": "red"}, 0.5, "feasible").trial]) is None
 
 
 class TestThePage:
@@ -188,6 +181,7 @@ class TestAnOptunaStudy:
             assert one.trial.verdict == trial.user_attrs["ntk_prior"]["verdict"]
             assert one.reason == trial.user_attrs["ntk_prior"]["reason"]
         assert len(run.evidence) == 25
+        assert run.log == {"weight_variance": False, "bias_variance": False, "depth": False}
 
     def test_draws_that_its_sampler_refused_are_rows_too(self, database: str) -> None:
         run = run_of_study(load_study(SCRIPT, database), None)

@@ -50,6 +50,10 @@ def map_(
         list[str] | None,
         typer.Option("--range", metavar="NAME=LOW:HIGH", help="What is shown of --x or --y; may be repeated."),
     ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=BOOL", help="Whether --x or --y is logarithmic, as depth=false; may be repeated."),
+    ] = None,
     output_path: Annotated[Path, typer.Option("--output", "-o", help="A .html, .png, .svg or .pdf file.")] = Path(
         "ntk-prior-map.html"
     ),
@@ -83,6 +87,7 @@ def map_(
     require_figure_name("--output", output_path)
     values = dict(_assigned("--fixed", one) for one in fixed or ())
     limits = dict(_limits(one) for one in ranges or ())
+    logarithmic = dict(_yes_or_no(one) for one in log or ())
     if prior is not None:
         require_unset(
             context,
@@ -92,7 +97,9 @@ def map_(
     else:
         budget = budget_from(steps, optimizer, parametrization, width, learning_rate, batch_size)
         used = NTKPrior(task_from(task, n_train), budget)
-    figure = plot_phase_diagram(used.task, used.budget, x, y, fixed=values, calibration=used.calibration, ranges=limits)
+    figure = plot_phase_diagram(
+        used.task, used.budget, x, y, fixed=values, calibration=used.calibration, ranges=limits, log=logarithmic
+    )
     write_figure("--output", figure, output_path)
     if as_json:
         output.print_json(json.dumps({"output": str(output_path), "verdicts": shares(figure)}))
@@ -127,6 +134,13 @@ def _assigned(option: str, text: str) -> tuple[str, Any]:
         return name.strip(), yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise ValueError(f"{option}: expected a number, a word or [a, list], received {value!r}") from error
+
+
+def _yes_or_no(text: str) -> tuple[str, bool]:
+    name, value = _assigned("--log", text)
+    if not isinstance(value, bool):
+        raise ValueError(f"--log: expected NAME=true or NAME=false, such as depth=false, received {text!r}")
+    return name, value
 
 
 def _limits(text: str) -> tuple[str, tuple[float, float]]:

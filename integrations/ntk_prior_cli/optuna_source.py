@@ -20,7 +20,13 @@ from ntk_prior.screening import Record
 from ntk_prior_cli.job import NOTES
 from ntk_prior_optuna.history import ATTRIBUTE, refused_before
 from ntk_prior_optuna.visualization import plotted_trials
-from ntk_prior_optuna.visualization.records import evidence, plotted_refusals, settings_of, threshold_of
+from ntk_prior_optuna.visualization.records import (
+    evidence,
+    logarithmic,
+    plotted_refusals,
+    settings_of,
+    threshold_of,
+)
 from ntk_prior_report import Row, Run
 
 _SQLITE = b"SQLite format 3\x00"
@@ -122,6 +128,7 @@ def run_of_study(study: optuna.Study, objective: int | None, **known: Any) -> Ru
             "evidence": evidence(study),
             "threshold": threshold_of(study),
             "refused_in": "the study" if settings_of(study) else None,
+            "log": logarithmic(study),
             **known,
             "facts": {**_facts(study, trials), **known.get("facts", {})},
         },

@@ -169,6 +169,7 @@ def picture(
         fixed=slice_through(shown, x, y),
         calibration=prior.calibration,
         ranges={name: (space[name]["low"], space[name]["high"]) for name in (x, y)},
+        log={name: bool(space[name].get("log")) for name in (x, y)},
     )
     theme.add_note(
         figure, f"Of the whole space {refused:.0%} would be refused; other parameters are in its middle here"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntk_prior import PlottedTrial, plot_phase_diagram
+from ntk_prior import PlottedTrial
 from ntk_prior.plots import theme
 from ntk_prior.plots.against_outcome import scored_outcomes_figure
-from ntk_prior.plots.axes import AXES, PREFERRED, Axis, axis_of, is_number
-from ntk_prior.plots.markers import trials_figure
+from ntk_prior.plots.phase_diagram import has_map, map_of_run
 from ntk_prior.plots.savings import savings_figure
+from ntk_prior.plots.trials import map_axes
 from ntk_prior.plots.trust import trust_figure, trust_series
 from ntk_prior_report.records import Run
 from ntk_prior_report.summary import Summary
@@ -39,31 +39,21 @@ class Picture(NamedTuple):
 def feasibility_picture(run: Run) -> Picture | None:
     """What the prior says over two parameters, with the configurations; None without two numbers to show."""
     trials, left_out = _thinned(run.trials)
-    axes = map_axes(trials)
+    axes = map_axes(trials, run.log)
     if axes is None:
         return None
-    x, y = axes
-    if run.prior is None or x.name not in AXES or y.name not in AXES:
-        figure = trials_figure(trials, x, y)
-        caption = (
-            "Each point is a configuration, its colour what the prior said of it. Hollow ones were refused before "
-            "launch, ringed ones bypassed the prior as its audit. With the prior itself (option --prior) the picture "
-            "would also show the map below the points."
-        )
-    else:
-        figure = plot_phase_diagram(
-            run.prior.task,
-            run.prior.budget,
-            x.name,
-            y.name,
-            trials=trials,
-            calibration=run.prior.calibration,
-            outcome_name=run.outcome_name,
-        )
+    figure = map_of_run(run.prior, trials, *axes, run.outcome_name)
+    if has_map(run.prior, *axes):
         caption = (
             "Colours say what the prior thinks of networks there, with the other parameters in the middle of the run. "
             "Points are the run's own configurations: filled ones were launched, hollow ones refused before launch, "
             "ringed ones bypassed the prior as its audit."
+        )
+    else:
+        caption = (
+            "Each point is a configuration, its colour what the prior said of it. Hollow ones were refused before "
+            "launch, ringed ones bypassed the prior as its audit. With the prior itself (option --prior) the picture "
+            "would also show the map below the points."
         )
     if left_out:
         theme.add_note(figure, f"{left_out} more refused draws are not shown")
@@ -102,19 +92,6 @@ def trust_picture(run: Run) -> Picture | None:
         "with it the share of draws that the prior may refuse."
     )
     return Picture("trust", trust_figure(trust_series(run.evidence, run.threshold)), caption)
-
-
-def map_axes(trials: Sequence[PlottedTrial]) -> tuple[Axis, Axis] | None:
-    """The two parameters of a map: those that the theory knows and that vary, or else any two numbers."""
-    values = {
-        name: [trial.config[name] for trial in trials if is_number(trial.config.get(name))]
-        for name in dict.fromkeys([*PREFERRED, *sorted(str(name) for trial in trials for name in trial.config)])
-    }
-    varying = [name for name, found in values.items() if len(set(found)) > 1]
-    if len(varying) < 2:
-        return None
-    x, y = (axis_of(name, values[name]) for name in varying[:2])
-    return x, y
 
 
 def _thinned(trials: Sequence[PlottedTrial]) -> tuple[list[PlottedTrial], int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ntk_prior import DEFAULT_THRESHOLD, CalibrationReport, NTKPrior, PlottedTrial
 from ntk_prior.evidence import Evidence
+from ntk_prior.plots.trials import in_fields
 from ntk_prior.screening import Drawn
 
 REFUSED = "refused"
@@ -51,6 +52,7 @@ class Run:
         prior: Draws the map; None where it is not at hand.
         foretold: How well the prior's two probabilities have foretold the trials; None if nobody asked.
         facts: What else is known of the run, such as its seed.
+        log: Its numeric parameters as far as they are known, and whether its search space is logarithmic in them.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Run:
     prior: NTKPrior | None = None
     foretold: CalibrationReport | None = None
     facts: Mapping[str, object] = field(default_factory=dict)
+    log: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def trials(self) -> list[PlottedTrial]:
@@ -80,16 +83,3 @@ def fate(trial: PlottedTrial) -> str:
     if trial.drawn is Drawn.BEST_OF_REFUSED:
         return NOTHING_BETTER
     return GIVEN if trial.drawn is Drawn.ENQUEUED else LAUNCHED
-
-
-def in_fields(params: Mapping[str, Any], prior: NTKPrior | None) -> Mapping[str, Any]:
-    """Parameters by the names of the theory, next to their own; those of an unknown network stay as they are."""
-    if prior is None or prior.to_architecture is None:
-        return params
-    try:
-        judged = prior(params)
-    except (TypeError, ValueError):
-        return params
-    if judged.architecture is None:
-        return params
-    return {**params, **asdict(judged.architecture), **asdict(judged.budget)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,32 +52,48 @@ class Axis:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """From where to where it is drawn: whole numbers have cells of width 1 around them."""
-        margin = 0.5 if self.whole and not self.log else 0.0
-        return self.low - margin, self.high + margin
+        """From where to where it is drawn: whole numbers have cells around them, up to halfway to their neighbours."""
+        if not self.whole:
+            return self.low, self.high
+        if self.log:
+            return self.low * math.sqrt(self.low / (self.low + 1)), math.sqrt(self.high * (self.high + 1))
+        return self.low - 0.5, self.high + 0.5
 
     def values(self, points: int = POINTS) -> Array:
         """Values from end to end, increasing, shape (at most points,)."""
-        low, high = self.low, self.high
-        spaced = np.geomspace(low, high, points) if self.log else np.linspace(low, high, points)
+        spaced = self._between(self.low, self.high, points)
         return np.unique(np.round(spaced)) if self.whole else spaced
+
+    def positions(self, points: int) -> Array:
+        """Where lines pass, fractions of whole numbers among them, from one end of what is drawn to the other."""
+        return self._between(*self.ends, points)
+
+    def _between(self, low: float, high: float, points: int) -> Array:
+        return np.geomspace(low, high, points) if self.log else np.linspace(low, high, points)
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value has a place on it, in its range or beyond."""
+        return is_number(value) and (value > 0 or not self.log)
+
+    def spaced(self, log: bool | None) -> Axis:
+        """The same axis, logarithmic or not; itself for None."""
+        if log is None or log == self.log:
+            return self
+        return replace(self, log=log, low=self.low or self.high / 1000 if log else self.low)
 
     def over(self, values: Iterable[Any]) -> Axis:
         """The same axis over the range of some values; itself where they span none."""
-        finite = [float(value) for value in values if is_number(value) and (value > 0 or not self.log)]
+        finite = [float(value) for value in values if self.holds(value)]
         low, high = min(finite, default=0.0), max(finite, default=0.0)
         if low >= high:
             return self
         if self.whole:
-            return self._between(low, high)
+            return replace(self, low=low, high=high)
         if self.log:
             margin = (high / low) ** 0.03
-            return self._between(low / margin, high * margin)
+            return replace(self, low=low / margin, high=high * margin)
         margin = 0.03 * (high - low)
-        return self._between(max(low - margin, 0.0) if low >= 0 else low - margin, high + margin)
-
-    def _between(self, low: float, high: float) -> Axis:
-        return Axis(self.name, self.symbol, self.words, low, high, self.log, self.whole)
+        return replace(self, low=max(low - margin, 0.0) if low >= 0 else low - margin, high=high + margin)
 
 
 AXES: Mapping[str, Axis] = {
@@ -85,7 +101,7 @@ AXES: Mapping[str, Axis] = {
     for axis in (
         Axis("weight_variance", "σ<sub>w</sub>²", "weight variance", 0.5, 4.0),
         Axis("bias_variance", "σ<sub>b</sub>²", "bias variance", 0.0, 0.5),
-        Axis("depth", "L", "depth (hidden layers)", 1, 64, whole=True),
+        Axis("depth", "L", "depth (hidden layers)", 1, 64, log=True, whole=True),
         Axis("kernel_size", "k", "kernel size (pixels)", 1, 9, whole=True),
         Axis("slope", "a", "negative slope", 0.0, 1.0),
         Axis("keep_rate", "ρ", "keep rate of dropout", 0.8, 1.0),
@@ -103,24 +119,30 @@ PREFERRED = tuple(dict.fromkeys(("weight_variance", "depth", "bias_variance", "l
 """The same names, those first that a map shows rather than others; the first one on the horizontal axis."""
 
 
-def axis_of(name: str, values: Iterable[Any], *, log: bool = False) -> Axis:
+def axis_of(name: str, values: Iterable[Any], *, log: bool | None = None) -> Axis:
     """The axis of any parameter of a search space, whether the theory knows it or not.
 
     Args:
         name: The parameter.
         values: What is to be shown of it.
-        log: Whether equal ratios take equal lengths, for one that the theory does not know.
+        log: Whether equal ratios take equal lengths; None for what is usual.
     """
-    own = Axis(name, "", html.escape(name, quote=False), 0.001 if log else 0.0, 1.0, log)
-    return AXES.get(name, own).over(values)
+    own = Axis(name, "", html.escape(name, quote=False), 0.0, 1.0)
+    return AXES.get(name, own).spaced(log).over(values)
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value has a place on an axis."""
-    return isinstance(value, int | float | np.integer | np.floating) and math.isfinite(value)
+    """Whether a value is a finite number, which truth values are not."""
+    return (
+        isinstance(value, int | float | np.integer | np.floating)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
 
 
-def axis(option: str, name: str, limits: tuple[float, float] | None, values: Iterable[Any]) -> Axis:
+def axis(
+    option: str, name: str, limits: tuple[float, float] | None, values: Iterable[Any], log: bool | None = None
+) -> Axis:
     """The axis of one parameter.
 
     Args:
@@ -128,14 +150,17 @@ def axis(option: str, name: str, limits: tuple[float, float] | None, values: Ite
         name: The parameter.
         limits: The range to be shown; None for that of ``values``, or the usual one where they span none.
         values: What is to be shown of it.
+        log: Whether equal ratios take equal lengths; None for what is usual, if the range lets it.
 
     Raises:
         ValueError: If there is no such parameter, or the range is none.
     """
-    usual = AXES[require_choice(option, name, tuple(AXES))]
+    usual = AXES[require_choice(option, name, tuple(AXES))].spaced(log)
     if limits is None:
         return usual.over(values)
     if len(limits) != 2 or not all(map(is_number, limits)) or not 0 <= limits[0] < limits[1]:
         raise ValueError(f"ranges: {name}: expected (low, high) with 0 <= low < high, received {limits!r}")
     low, high = map(float, limits)
-    return Axis(name, usual.symbol, usual.words, low, high, usual.log and low > 0, usual.whole)
+    if log and low == 0:
+        raise ValueError(f"ranges: {name}: expected low > 0 on a logarithmic axis, received {limits!r}")
+    return replace(usual, low=low, high=high, log=usual.log and low > 0)

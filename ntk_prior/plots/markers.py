@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ntk_prior.plots import theme
-from ntk_prior.plots.axes import Axis, is_number
+from ntk_prior.plots.axes import Axis
 from ntk_prior.plots.trials import PlottedTrial
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def add_trials(
 
 def has_place(trial: PlottedTrial, x: Axis, y: Axis) -> bool:
     """Whether a trial has a point in a panel."""
-    return is_number(trial.config.get(x.name)) and is_number(trial.config.get(y.name))
+    return x.holds(trial.config.get(x.name)) and y.holds(trial.config.get(y.name))
 
 
 def described(trial: PlottedTrial, x: Axis, y: Axis, outcome_name: str) -> str:
@@ -122,7 +122,7 @@ def add_entry(figure: go.Figure, name: str, group: str, **look: Any) -> None:
 def spacing(axis: Axis) -> dict[str, Any]:
     """How Plotly is to space an axis."""
     if axis.log:
-        return theme.log_axis(axis.low, axis.high)
+        return theme.log_axis(*axis.ends)
     return {"range": list(axis.ends)}
 
 

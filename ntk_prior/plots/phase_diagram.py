@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,10 @@ from ntk_prior.calibration import Calibration
 from ntk_prior.feasibility import DEFAULT_THRESHOLD, Verdict
 from ntk_prior.plots import theme
 from ntk_prior.plots.axes import AXES, Axis, axis, is_number
-from ntk_prior.plots.markers import SCALE, add_entry, add_legend, add_trials, has_place, spacing
+from ntk_prior.plots.markers import SCALE, add_entry, add_legend, add_trials, has_place, spacing, trials_figure
 from ntk_prior.plots.phase_map import DepthConstants, PhaseMap, TheoryLines, depth_constants, phase_map, theory_lines
 from ntk_prior.plots.trials import FACETS, PlottedTrial, slice_through
+from ntk_prior.prior import NTKPrior
 from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS
 from ntk_prior.task import Task
 
@@ -57,6 +58,7 @@ def plot_phase_diagram(
     calibration: Calibration | None = None,
     *,
     ranges: Mapping[str, tuple[float, float]] | None = None,
+    log: Mapping[str, bool] | None = None,
     outcome_name: str = "outcome",
 ) -> go.Figure:
     """Verdicts over two parameters, with the theory's lines and the trials of a run.
@@ -76,6 +78,8 @@ def plot_phase_diagram(
             otherwise; refused ones are hollow, audited ones ringed.
         calibration: Makes probabilities of what the theory says; the shipped one by default.
         ranges: Of ``x`` and ``y``, as ``{name: (low, high)}``; by default those of the trials, or the usual ones.
+        log: Of ``x`` and ``y``, whether equal ratios take equal lengths, as ``{name: True}``; by default they do for
+            depth and for what ranges over decades.
         outcome_name: What the trials' outcomes are.
 
     Raises:
@@ -84,12 +88,50 @@ def plot_phase_diagram(
         ValueError: If a parameter is unknown, or its value lies outside its range.
     """
     shown = tuple(trials or ())
-    given = {**slice_through(shown, x, y), **(fixed or {})}
-    limits = _checked(x, y, given, dict(ranges or {}))
+    limits, logarithmic = ranges or {}, log or {}
+    _check_axes(x, y, ranges=limits, log=logarithmic)
     across, up = (
-        axis(option, name, limits.get(name), [trial.config.get(name) for trial in shown])
+        axis(option, name, limits.get(name), [trial.config.get(name) for trial in shown], logarithmic.get(name))
         for option, name in (("x", x), ("y", y))
     )
+    return phase_diagram(task, budget, across, up, fixed or {}, shown, calibration, outcome_name)
+
+
+def map_of_run(
+    prior: NTKPrior | None, trials: Sequence[PlottedTrial], x: Axis, y: Axis, outcome_name: str
+) -> go.Figure:
+    """The trials of a run over two of its parameters, with the prior's map below where it is at hand and knows them.
+
+    Args:
+        prior: Draws the map.
+        trials: The trials.
+        x, y: The parameters.
+        outcome_name: What the trials' outcomes are.
+    """
+    if not has_map(prior, x, y):
+        return trials_figure(trials, x, y)
+    return phase_diagram(prior.task, prior.budget, x, y, {}, trials, prior.calibration, outcome_name)
+
+
+def has_map(prior: NTKPrior | None, x: Axis, y: Axis) -> TypeGuard[NTKPrior]:
+    """Whether there is a prior that knows two parameters."""
+    return prior is not None and x.name in AXES and y.name in AXES
+
+
+def phase_diagram(
+    task: Task,
+    budget: Budget,
+    across: Axis,
+    up: Axis,
+    fixed: Mapping[str, Any],
+    shown: Sequence[PlottedTrial],
+    calibration: Calibration | None,
+    outcome_name: str,
+) -> go.Figure:
+    """As ``plot_phase_diagram``, over two axes."""
+    x, y = across.name, up.name
+    given = {**slice_through(shown, x, y), **fixed}
+    _check_fixed(x, y, given)
     facets = list(facets_of(given, x, y))
     maps = [phase_map(across, up, facet.config, task, budget, calibration) for facet in facets]
     rows, columns = facets[-1].row, facets[-1].column
@@ -129,11 +171,16 @@ def plot_phase_diagram(
     return figure
 
 
-def _checked(
-    x: str, y: str, fixed: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]]
-) -> Mapping[str, tuple[float, float]]:
+def _check_axes(x: str, y: str, **given: Mapping[str, Any]) -> None:
     if x == y:
         raise ValueError(f"y: expected another parameter than x, received {y!r} for both")
+    for option, values in given.items():
+        for name in values:
+            if name not in (x, y):
+                raise ValueError(f"{option}: expected names among {x}, {y}, received {name!r}")
+
+
+def _check_fixed(x: str, y: str, fixed: Mapping[str, Any]) -> None:
     known = (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS)
     for name, value in fixed.items():
         if name not in known:
@@ -144,10 +191,6 @@ def _checked(
             raise ValueError(
                 f"fixed: {name}: expected {'a value' if value else 'at least one value'}, received {value!r}"
             )
-    for name in ranges:
-        if name not in (x, y):
-            raise ValueError(f"ranges: expected names among {x}, {y}, received {name!r}")
-    return ranges
 
 
 def facets_of(fixed: Mapping[str, Any], x: str, y: str) -> Iterator[Facet]:
@@ -184,8 +227,7 @@ def _title(x: Axis, y: Axis, facets: Sequence[Facet], trials: Sequence[PlottedTr
         parts.append(f"{hidden} of {len(trials)} trials are of other networks and not shown")
     return (
         f"What the prior says of each network<br><sup>{', '.join(parts)}<br>"
-        f"Blue is launched, the rest refused; the stronger a colour, the farther from the threshold "
-        f"{DEFAULT_THRESHOLD:g}</sup>"
+        f"Blue is launched, the rest refused; strong colours are far from the threshold {DEFAULT_THRESHOLD:g}</sup>"
     )
 
 

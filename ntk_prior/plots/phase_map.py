@@ -179,7 +179,7 @@ def theory_lines(x: Axis, y: Axis, config: Mapping[str, Any], task: Task, consta
 
         return over
 
-    grid = x.values(LINE_POINTS), y.values(LINE_POINTS)
+    grid = x.positions(LINE_POINTS), y.positions(LINE_POINTS)
     functions = (chaos, excess("xi_1", constants.trains), excess("xi_star", constants.generalizes))
     return TheoryLines(*(zero_lines(function, *grid) for function in functions))
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from statistics import median_low
 from typing import Any, NamedTuple
 
-from ntk_prior.plots.axes import AXES, is_number
+from ntk_prior.architecture import Architecture
+from ntk_prior.plots.axes import AXES, PREFERRED, Axis, axis_of, is_number
+from ntk_prior.prior import NTKPrior
 from ntk_prior.screening import Drawn
 from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS
 
@@ -53,6 +55,46 @@ class PlottedTrial(NamedTuple):
     def held_back(self, threshold: float) -> bool:
         """Whether it would have been refused, had it not been audited."""
         return self.audited and self.score is not None and self.score < threshold
+
+
+def in_fields(params: Mapping[str, Any], prior: NTKPrior | None) -> Mapping[str, Any]:
+    """Parameters by the names of the theory, next to their own; those of an unknown network stay as they are."""
+    if prior is None or prior.to_architecture is None:
+        return params
+    try:
+        mapped = prior.to_architecture(params)
+    except Exception:  # the user's code, which tuners do not stop for either
+        return params
+    if mapped is None:
+        return params
+    return {**params, **(vars(mapped) if isinstance(mapped, Architecture) else mapped)}
+
+
+def map_axes(
+    trials: Sequence[PlottedTrial], log: Mapping[str, bool], names: Sequence[str] | None = None
+) -> tuple[Axis, Axis] | None:
+    """The two parameters that a map of a run shows; None where it has no two.
+
+    Args:
+        trials: What is shown of them.
+        log: The numeric parameters that the run's search space is known to have, and whether it is logarithmic in them.
+        names: The parameters; None for two that vary, those first that the theory knows, or else any two of ``log``.
+
+    Raises:
+        ValueError: If ``names`` are not two numeric parameters.
+    """
+    own = sorted({name for trial in trials for name in trial.config})
+    values = {name: [trial.config.get(name) for trial in trials] for name in (*PREFERRED, *own, *sorted(log))}
+    vary = [name for name, found in values.items() if len({value for value in found if is_number(value)}) > 1]
+    candidates = list(dict.fromkeys([*vary, *sorted(log)]))
+    if names is not None:
+        if len(names) != 2 or names[0] == names[1] or not {*names} <= {*candidates}:
+            raise ValueError(f"params: expected two of {', '.join(candidates)}, received {list(names)!r}")
+        candidates = list(names)
+    if len(candidates) < 2:
+        return None
+    x, y = (axis_of(name, values[name], log=log.get(name)) for name in candidates[:2])
+    return x, y
 
 
 def slice_through(trials: Sequence[PlottedTrial], x: str, y: str) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import optuna
 
-from ntk_prior import NTKPrior, plot_phase_diagram
+from ntk_prior import NTKPrior
 from ntk_prior.plots import theme
 from ntk_prior.plots.against_outcome import scored_outcomes, scored_outcomes_figure
-from ntk_prior.plots.axes import AXES
-from ntk_prior.plots.markers import trials_figure
+from ntk_prior.plots.phase_diagram import map_of_run
 from ntk_prior.plots.savings import savings, savings_figure
 from ntk_prior.plots.trust import trust_figure, trust_series
 from ntk_prior_optuna.visualization.records import (
@@ -19,12 +18,11 @@ from ntk_prior_optuna.visualization.records import (
     evidence,
     goal,
     has_records,
-    map_axes,
     plotted_trials,
-    prior_of,
+    study_map,
     threshold_of,
 )
-from ntk_prior_optuna.visualization.words import NO_AXES, NO_RECORDS, NO_SCORES, warn
+from ntk_prior_optuna.visualization.words import NO_RECORDS, NO_SCORES, warn
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -52,29 +50,10 @@ def plot_feasibility(
         ImportError: If Plotly is not installed.
         ValueError: If there are several objectives and no target, or ``params`` are not two numeric parameters.
     """
-    compared = goal(study, target, target_name)
-    title = "What the prior says of each network"
-    if not has_records(study):
-        return _empty(title, NO_RECORDS)
-    used = prior or prior_of(study)
-    trials = plotted_trials(study, target=target, prior=used)
-    axes = map_axes(study, trials, params)
-    if axes is None:
-        return _empty(title, NO_AXES)
-    x, y = axes
-    if used is None or x.name not in AXES or y.name not in AXES:
-        figure = trials_figure(trials, x, y)
-    else:
-        figure = plot_phase_diagram(
-            used.task,
-            used.budget,
-            x.name,
-            y.name,
-            trials=trials,
-            calibration=used.calibration,
-            outcome_name=compared.name,
-        )
-    return figure
+    shown = study_map(study, target, target_name, prior, params)
+    if isinstance(shown, str):
+        return _empty("What the prior says of each network", shown)
+    return map_of_run(shown.prior, shown.trials, shown.x, shown.y, shown.compared.name)
 
 
 def plot_calibration(

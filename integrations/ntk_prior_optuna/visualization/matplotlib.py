@@ -26,22 +26,29 @@ from numpy.typing import NDArray
 from ntk_prior import NTKPrior, PlottedTrial
 from ntk_prior.plots import theme
 from ntk_prior.plots.against_outcome import ScoredOutcomes, scored_outcomes, worst_outcome
-from ntk_prior.plots.axes import AXES, Axis
+from ntk_prior.plots.axes import Axis
 from ntk_prior.plots.markers import has_place
-from ntk_prior.plots.phase_diagram import DASHES, belongs, colorscale, facet_title, facets_of, line_names, shades
+from ntk_prior.plots.phase_diagram import (
+    DASHES,
+    belongs,
+    colorscale,
+    facet_title,
+    facets_of,
+    has_map,
+    line_names,
+    shades,
+)
 from ntk_prior.plots.phase_map import PhaseMap, depth_constants, phase_map, theory_lines
 from ntk_prior.plots.trials import slice_through
 from ntk_prior_optuna.visualization.records import (
     Goal,
     Target,
     goal,
-    has_records,
-    map_axes,
     plotted_trials,
-    prior_of,
+    study_map,
     threshold_of,
 )
-from ntk_prior_optuna.visualization.words import NO_AXES, NO_RECORDS, NO_SCORES, warn
+from ntk_prior_optuna.visualization.words import NO_SCORES, warn
 
 _STYLES: dict[str, Any] = dict(zip(DASHES, ("-", "--", ":"), strict=True))
 _SCALE = "cividis"
@@ -61,16 +68,11 @@ def plot_feasibility(
     Returns:
         The axes, or an array of them, shape (poolings, activations), where there are several panels.
     """
-    compared = goal(study, target, target_name)
-    if not has_records(study):
-        return _empty(NO_RECORDS)
-    used = prior or prior_of(study)
-    trials = plotted_trials(study, target=target, prior=used)
-    axes = map_axes(study, trials, params)
-    if axes is None:
-        return _empty(NO_AXES)
-    x, y = axes
-    if used is not None and x.name in AXES and y.name in AXES:
+    shown = study_map(study, target, target_name, prior, params)
+    if isinstance(shown, str):
+        return _empty(shown)
+    trials, x, y, used, compared = shown
+    if has_map(used, x, y):
         return _with_map(used, trials, x, y, compared)
     figure, ax = plt.subplots(figsize=(6.0, 4.5), layout="constrained")
     _add_trials(ax, trials, x, y, None)
@@ -184,6 +186,11 @@ def _label(ax: Axes, x: Axis, y: Axis) -> None:
     ax.set(xlabel=_text(x.title), ylabel=_text(y.title))
     ax.set(xscale="log" if x.log else "linear", yscale="log" if y.log else "linear")
     ax.set(xlim=x.ends, ylim=y.ends)
+    for shown, axis in ((x, ax.xaxis), (y, ax.yaxis)):
+        ticks = theme.log_axis(*shown.ends) if shown.log else {}
+        if "tickvals" in ticks:
+            axis.set_ticks(ticks["tickvals"], list(map(_text, ticks["ticktext"])))
+            axis.set_ticks([], minor=True)
 
 
 def _add_legend(
@@ -211,7 +218,8 @@ def _add_legend(
 
 def _text(html: str) -> str:
     """A label in Matplotlib's own markup."""
-    return re.sub(r"<sub>(.*?)</sub>", r"$_{\1}$", html).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    marked = re.sub(r"<sub>(.*?)</sub>", r"$_{\1}$", re.sub(r"<sup>(.*?)</sup>", r"$^{\1}$", html))
+    return marked.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def _empty(words: str) -> Axes:

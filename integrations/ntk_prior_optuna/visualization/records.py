@@ -11,12 +11,14 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from ntk_prior import DEFAULT_THRESHOLD, Architecture, NTKPrior, PlottedTrial
+from ntk_prior import DEFAULT_THRESHOLD, NTKPrior, PlottedTrial
 from ntk_prior.evidence import Evidence
-from ntk_prior.plots.axes import PREFERRED, Axis, axis_of, is_number
+from ntk_prior.plots.axes import Axis
+from ntk_prior.plots.trials import in_fields, map_axes
 from ntk_prior.screening import Record
 from ntk_prior_optuna.history import ATTRIBUTE, evidence_of, refused_before, was_refused
 from ntk_prior_optuna.sampler import found_in
+from ntk_prior_optuna.visualization.words import NO_AXES, NO_RECORDS
 
 Target = Callable[[FrozenTrial], float]
 
@@ -115,19 +117,6 @@ def _plotted(trial: FrozenTrial, outcome: Target, prior: NTKPrior | None) -> Plo
     )
 
 
-def in_fields(params: dict[str, Any], prior: NTKPrior | None) -> dict[str, Any]:
-    """Parameters by the names of the theory, next to their own; those of an unknown network stay as they are."""
-    if prior is None or prior.to_architecture is None:
-        return params
-    try:
-        mapped = prior.to_architecture(params)
-    except Exception:  # the user's code, which the sampler does not stop for either
-        return params
-    if mapped is None:
-        return params
-    return {**params, **(vars(mapped) if isinstance(mapped, Architecture) else mapped)}
-
-
 def has_records(study: optuna.Study) -> bool:
     """Whether the prior has said something of any trial."""
     trials = study.get_trials(deepcopy=False)
@@ -174,36 +163,48 @@ def prior_of(study: optuna.Study) -> NTKPrior | None:
     return own._prior if own is not None and isinstance(own._prior, NTKPrior) else None
 
 
-def map_axes(
-    study: optuna.Study, trials: Sequence[PlottedTrial], names: Sequence[str] | None
-) -> tuple[Axis, Axis] | None:
-    """The two parameters that a map of a study shows; None where it has no two.
-
-    Args:
-        study: Its distributions say which parameters are logarithmic.
-        trials: What is shown of them.
-        names: The parameters; None for two that the theory knows and that vary, or else any two numbers.
-
-    Raises:
-        ValueError: If ``names`` are not two numeric parameters.
-    """
-    numeric = {
+def logarithmic(study: optuna.Study) -> dict[str, bool]:
+    """The numeric parameters of a study, and whether its search space is logarithmic in them."""
+    return {
         name: bool(distribution.log)
         for trial in study.get_trials(deepcopy=False)
         for name, distribution in trial.distributions.items()
         if isinstance(distribution, FloatDistribution | IntDistribution)
     }
-    vary = [name for name in PREFERRED if len({value for value in _values(trials, name) if is_number(value)}) > 1]
-    candidates = list(dict.fromkeys([*vary, *sorted(numeric)]))
-    if names is not None:
-        if len(names) != 2 or names[0] == names[1] or not set(names) <= {*candidates}:
-            raise ValueError(f"params: expected two of {', '.join(candidates)}, received {list(names)!r}")
-        candidates = list(names)
-    if len(candidates) < 2:
-        return None
-    x, y = (axis_of(name, _values(trials, name), log=numeric.get(name, False)) for name in candidates[:2])
-    return x, y
 
 
-def _values(trials: Sequence[PlottedTrial], name: str) -> list[Any]:
-    return [trial.config.get(name) for trial in trials]
+class StudyMap(NamedTuple):
+    """What a map of a study shows.
+
+    Attributes:
+        trials: Its trials.
+        x, y: Two of their parameters.
+        prior: Says what is below them; None where it is not at hand.
+        compared: What gives trials their colour.
+    """
+
+    trials: Sequence[PlottedTrial]
+    x: Axis
+    y: Axis
+    prior: NTKPrior | None
+    compared: Goal
+
+
+def study_map(
+    study: optuna.Study, target: Target | None, target_name: str, prior: NTKPrior | None, params: Sequence[str] | None
+) -> StudyMap | str:
+    """What a map of a study shows, or why it shows nothing.
+
+    Args:
+        study, target, target_name, prior, params: As for ``plot_feasibility``.
+
+    Raises:
+        TypeError, ValueError: As for ``goal`` and ``map_axes``.
+    """
+    compared = goal(study, target, target_name)
+    if not has_records(study):
+        return NO_RECORDS
+    used = prior or prior_of(study)
+    trials = plotted_trials(study, target=target, prior=used)
+    axes = map_axes(trials, logarithmic(study), params)
+    return NO_AXES if axes is None else StudyMap(trials, *axes, used, compared)
