@@ -6,7 +6,6 @@ import base64
 from pathlib import Path
 from typing import Any
 
-import jupytext
 import nbformat
 
 
@@ -14,8 +13,9 @@ def executed(notebook: Path) -> Any:
     return nbformat.read(notebook, as_version=4)
 
 
-def assert_cells_are_those_of(script: Path, notebook: Path) -> None:
-    books = (jupytext.read(script), executed(notebook))
+def assert_cells_are_those_of(source: Any, notebook: Path) -> None:
+    """Compare a notebook with the one that is made of the scripts beside it."""
+    books = (source, executed(notebook))
     sources = [[(cell.cell_type, cell.source) for cell in book.cells] for book in books]
     assert sources[0] == sources[1], "make the notebook again: the script's docstring says how"
 

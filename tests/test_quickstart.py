@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jupytext
 from notebooks import assert_cells_are_those_of, assert_still_pictures, outputs_without_errors, printed_by
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "quickstart.py"
@@ -26,7 +27,7 @@ def test_the_script_tunes_twice_and_shows_what_was_refused(tmp_path: Path) -> No
 
 
 def test_the_notebook_has_the_cells_of_the_script() -> None:
-    assert_cells_are_those_of(SCRIPT, NOTEBOOK)
+    assert_cells_are_those_of(jupytext.read(SCRIPT), NOTEBOOK)
 
 
 def test_the_notebook_was_executed_and_shows_still_pictures() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from notebooks import assert_cells_are_those_of, assert_still_pictures, outputs_without_errors, printed_by
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "reproduce_paper.py"
 NOTEBOOK = SCRIPT.with_suffix(".ipynb")
+SECTION_FILES = SCRIPT.with_name("paper")
 SMALL = {
     "--n-train": 104,
     "--n-test": 100,
@@ -36,9 +39,10 @@ SECTIONS = (
 )
 
 
-def figures(text: str) -> list[str]:
-    """Names under which a source saves its figures."""
-    direct = re.findall(r'show\(figure, "(\w+)"\)', text)
+def figures() -> list[str]:
+    """Names under which the sections save their figures."""
+    texts = [path.read_text(encoding="utf-8") for path in SECTION_FILES.glob("*.py")]
+    direct = [name for text in texts for name in re.findall(r'show\(figure, "(\w+)"\)', text)]
     return [*direct, "08_training_accuracy", "09_test_accuracy"]
 
 
@@ -57,7 +61,7 @@ def test_the_script_draws_every_figure_and_no_claim_fails(tmp_path: Path) -> Non
     assert finished.stderr == ""
     data = "cifar10" if "NTK_PRIOR_DATA" in os.environ else "digits"
     assert finished.stdout.startswith(f"{data}: 104 images")
-    expected = {f"{name}.png" for name in figures(SCRIPT.read_text(encoding="utf-8"))}
+    expected = {f"{name}.png" for name in figures()}
     assert len(expected) == 14
     assert {path.name for path in tmp_path.iterdir()} == expected
     assert all(path.stat().st_size > 5_000 for path in tmp_path.iterdir())
@@ -70,8 +74,10 @@ def test_the_script_draws_every_figure_and_no_claim_fails(tmp_path: Path) -> Non
     assert verdicts["holds"] + verdicts["unresolved"] == verdicts["all"] >= 50
 
 
-def test_the_notebook_has_the_cells_of_the_script() -> None:
-    assert_cells_are_those_of(SCRIPT, NOTEBOOK)
+def test_the_notebook_has_the_cells_of_the_sections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    notebook = importlib.import_module("paper.notebook")
+    assert_cells_are_those_of(notebook.cells(), NOTEBOOK)
 
 
 def test_the_notebook_was_executed_and_shows_its_figures() -> None:
