@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import re
 import sys
@@ -18,8 +19,9 @@ from optuna.samplers import RandomSampler
 from optuna_dashboard import get_note, save_note, wsgi
 from optuna_support import SPACE, sphere
 
+from ntk_prior.plots import theme
 from ntk_prior_optuna import NTKPriorSampler
-from ntk_prior_optuna.dashboard import HEADING, DashboardCallback
+from ntk_prior_optuna.dashboard import HEADING, LINE, DashboardCallback, as_tile
 
 if TYPE_CHECKING:
     from browser import Watched
@@ -119,6 +121,20 @@ def test_a_withdrawn_verdict_is_in_the_note() -> None:
     study = study_in(None, is_wrong)
     study.optimize(sphere, n_trials=60, callbacks=[DashboardCallback(every=60)])
     assert "**untrainable is withdrawn**: after " in get_note(study)
+
+
+def test_titles_of_tiles_fit_a_narrow_window() -> None:
+    figure = theme.figure(
+        "Trust<br><sup>σ<sub>b</sub>² = 0.05, " + ", ".join(f"p{k} = {k}" for k in range(24)) + "<br>a &lt; b</sup>"
+    )
+    whole, margin = figure.layout.title.text, figure.layout.margin.t
+    lines = as_tile(figure).layout.title.text.split("<br>")
+    shown = [html.unescape(re.sub("<[^>]*>", "", line)) for line in lines]
+    assert max(map(len, shown)) <= LINE
+    assert (shown[0], shown[1][:9], shown[-1]) == ("Trust", "σb² = 0.0", "a < b")
+    assert not any(line.endswith("=") or line.startswith("=") for line in shown)
+    assert " ".join(lines) == whole.replace("<br>", " ")
+    assert figure.layout.margin.t == margin + 18 * (len(lines) - 3) > margin
 
 
 def test_a_study_without_the_prior_is_left_alone() -> None:

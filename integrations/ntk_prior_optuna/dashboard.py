@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial
 from ntk_prior import NTKPrior
 from ntk_prior.architecture import require_integer
 from ntk_prior.evidence import EVIDENCE_WINDOW, trust_in_view_of, withdrawn_verdicts
+from ntk_prior.plots import theme
 from ntk_prior.plots.savings import savings
 from ntk_prior_optuna.visualization import (
     plot_calibration,
@@ -40,6 +41,9 @@ HEADING = "## What the prior did"
 
 TILE = 450
 """Height of a tile on the page, in pixels."""
+
+LINE = 90
+"""Characters of a subtitle that a tile holds side by side where it is 500 pixels wide."""
 
 LONG = 300
 """Points that are described one by one at most."""
@@ -124,6 +128,7 @@ def as_tile(figure: go.Figure) -> go.Figure:
     The storage keeps figures in small pieces, of which there would be several times as many else.
     """
     figure.update_layout(height=TILE, font_size=11, legend_font_size=10, margin_b=40)
+    theme.wrap_title(figure, LINE)
     figure.update_xaxes(title_font_size=11)
     figure.update_yaxes(title_font_size=11)
     figure.update_traces(customdata=None, text=None, hovertemplate=None, hoverinfo="skip", selector={"type": "heatmap"})

@@ -140,9 +140,9 @@ def scored_outcomes_figure(found: ScoredOutcomes, outcome_name: str, threshold: 
 
 def _title(found: ScoredOutcomes) -> str:
     rate = found.reliability.auroc
-    order = "" if np.isnan(rate) else f", a good trial outscores another one in {rate:.0%} of pairs (AUROC)"
+    order = "" if np.isnan(rate) else f"; a good one outscores another in {rate:.0%} of pairs (AUROC)"
     return (
-        f"Score against outcome<br><sup>{found.reliability.n} finished trials, {int(found.good.sum())} of them good"
+        f"Score against outcome<br><sup>{found.reliability.n} finished trials, {int(found.good.sum())} good"
         f"{order}</sup>"
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,10 @@ LINE = 18
 HEIGHT = 480
 _FINE, _LABELS = 2.5, 5
 """Decades up to which 2 and 5 are labelled, and labels that a long axis is left with."""
+
+_TAG = re.compile("<[^>]*>")
+_BREAKS = re.compile("(?<!=) (?!=)")
+"""Spaces at which a title may be broken: not between a symbol and its value."""
 
 _GRID = "#e5e5e5"
 _AXIS: dict[str, Any] = {
@@ -107,6 +112,23 @@ def add_note(figure: go.Figure, words: str) -> None:
     """One more line below a figure's title."""
     figure.layout.title.text = figure.layout.title.text.removesuffix("</sup>") + f"<br>{words}</sup>"
     figure.layout.margin.t += LINE
+
+
+def wrap_title(figure: go.Figure, characters: int) -> None:
+    """Break the lines of a figure's title so that none is longer, where there is a space to break at."""
+    before = figure.layout.title.text
+    lines: list[str] = []
+    for line in before.split("<br>"):
+        first, *others = _BREAKS.split(line)
+        lines.append(first)
+        for word in others:
+            longer = f"{lines[-1]} {word}"
+            if len(html.unescape(_TAG.sub("", longer))) > characters:
+                lines.append(word)
+            else:
+                lines[-1] = longer
+    figure.layout.title.text = "<br>".join(lines)
+    figure.layout.margin.t += LINE * (len(lines) - 1 - before.count("<br>"))
 
 
 def plain(text: object) -> str:

@@ -65,9 +65,9 @@ def trust_figure(found: TrustSeries) -> go.Figure:
         found: The numbers.
     """
     words = (
-        "Trust in the prior<br><sup>1: nothing speaks against it. The prior is asked with this probability, ignored "
+        "Trust in the prior<br><sup>1: nothing speaks against it. The prior is asked with this probability, "
+        "else ignored</sup>"
     )
-    words += "otherwise</sup>"
     rows = 2 if found.withdrawn else 1
     heights: dict[str, Any] = {"row_heights": [0.75, 0.25], "vertical_spacing": 0.06} if found.withdrawn else {}
     figure = theme.figure(words, rows=rows, height=400 + 60 * (rows - 1), shared_xaxes=True, **heights)
