@@ -89,10 +89,7 @@ def map_(
     limits = dict(_limits(one) for one in ranges or ())
     logarithmic = dict(_yes_or_no(one) for one in log or ())
     if prior is not None:
-        require_unset(
-            context,
-            ("steps", "optimizer", "learning_rate", "batch_size", "width", "parametrization", "n_train", "task"),
-        )
+        require_unset(context, SAID_BY_PRIOR)
         used = NTKPrior.load(prior)
     else:
         budget = budget_from(steps, optimizer, parametrization, width, learning_rate, batch_size)
