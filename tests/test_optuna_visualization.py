@@ -109,6 +109,9 @@ def test_the_map_follows_the_search_space(log: bool) -> None:
     assert (figure.layout.xaxis.type, figure.layout.yaxis.type) == (spacing, spacing)
     ax: Any = in_matplotlib.plot_feasibility(study)
     assert (ax.get_xscale(), ax.get_yscale()) == (("log", "log") if log else ("linear", "linear"))
+    (legend,) = ax.figure.legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert sum(" = " in words for words in named) == len({line.get_linestyle() for line in ax.lines})
     if log:
         assert [label.get_text() for label in ax.get_yticklabels()] == list(figure.layout.yaxis.ticktext)
 

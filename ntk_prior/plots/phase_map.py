@@ -160,8 +160,8 @@ def theory_lines(x: Axis, y: Axis, config: Mapping[str, Any], task: Task, consta
         values = {**config, x.name: across, y.name: up}
         key = tuple(values.get(name) for name in _LIMITS)
         if key not in known:
-            # Limits do not depend on whole numbers, of which lines make fractions.
-            whole = {one.name: round(values[one.name]) for one in (x, y) if one.whole}
+            # Limits do not depend on whole numbers, of which lines make fractions: any will do.
+            whole = {one.name: round(one.low) for one in (x, y) if one.whole}
             known[key] = limits_of({**values, **whole}, task)
         return known[key]
 

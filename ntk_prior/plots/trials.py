@@ -83,7 +83,7 @@ def map_axes(
     Raises:
         ValueError: If ``names`` are not two numeric parameters.
     """
-    own = sorted({name for trial in trials for name in trial.config})
+    own = sorted({name for trial in trials for name in trial.config}, key=str)
     values = {name: [trial.config.get(name) for trial in trials] for name in (*PREFERRED, *own, *sorted(log))}
     vary = [name for name, found in values.items() if len({value for value in found if is_number(value)}) > 1]
     candidates = list(dict.fromkeys([*vary, *sorted(log)]))

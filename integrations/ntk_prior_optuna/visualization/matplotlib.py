@@ -121,7 +121,7 @@ def _with_map(prior: NTKPrior, trials: Sequence[PlottedTrial], x: Axis, y: Axis,
         rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
     said = (prior.task, prior.budget, prior.calibration)
-    maps, constants = [], []
+    maps, constants, drawn = [], [], set()
     outcomes = [one.outcome for one in trials if one.outcome is not None]
     norm = Normalize(min(outcomes), max(outcomes)) if outcomes else None
     for facet in facets:
@@ -133,8 +133,10 @@ def _with_map(prior: NTKPrior, trials: Sequence[PlottedTrial], x: Axis, y: Axis,
             found.x, found.y, shades(found), cmap=colors, vmin=0, vmax=len(theme.COLORS), shading="nearest",
             rasterized=True,
         )  # fmt: skip
-        for style, line in zip(_STYLES.values(), theory_lines(x, y, facet.config, prior.task, at), strict=True):
-            ax.plot(*line.T, color="black", linestyle=style, linewidth=1.5)
+        for dash, line in zip(DASHES, theory_lines(x, y, facet.config, prior.task, at), strict=True):
+            if len(line):
+                ax.plot(*line.T, color="black", linestyle=_STYLES[dash], linewidth=1.5)
+                drawn.add(dash)
         _add_trials(ax, [one for one in trials if belongs(one, facet)], x, y, norm)
         ax.set_title(facet_title(facet, fixed), fontsize="medium")
         maps.append(found)
@@ -144,7 +146,8 @@ def _with_map(prior: NTKPrior, trials: Sequence[PlottedTrial], x: Axis, y: Axis,
     for ax in grid.flat:
         _label(ax, x, y)
         ax.label_outer()
-    _add_legend(figure, maps, dict(zip(DASHES, map(_text, line_names(constants)), strict=True)), trials)
+    names = dict(zip(DASHES, map(_text, line_names(constants)), strict=True))
+    _add_legend(figure, maps, {dash: words for dash, words in names.items() if dash in drawn}, trials)
     return grid if grid.size > 1 else grid[0, 0]
 
 
