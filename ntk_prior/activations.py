@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from ntk_prior.architecture import ACTIVATIONS
 from ntk_prior.compiled import entry, inlined, inner
 from ntk_prior.quadrature import (
     BEND,
@@ -86,7 +87,6 @@ _SMOOTH: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = 
     "tanh": (np.tanh, _tanh_derivative),
     "silu": (_silu, _silu_derivative),
 }
-ACTIVATIONS = ("erf", "tanh", "relu", "leaky_relu", "gelu", "silu", "sin", "identity")
 
 
 def is_known(activation: str | Callable[[Any], Any]) -> bool:

@@ -11,6 +11,9 @@ from typing import Any, Literal, get_args
 Kind = Literal["fcn", "cnn"]
 Normalization = Literal["none", "layer", "batch"]
 
+ACTIVATIONS = ("erf", "tanh", "relu", "leaky_relu", "gelu", "silu", "sin", "identity")
+_SPELT = {name.replace("_", ""): name for name in ACTIVATIONS} | {"swish": "silu"}
+
 MAX_DEPTH = 10_000
 MIN_WEIGHT_VARIANCE, MAX_WEIGHT_VARIANCE = 1e-3, 1e3
 
@@ -76,6 +79,16 @@ def require_flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def require_instance(name: str, value: Any, kind: type) -> None:
+    """Raise an error that states expected and received, unless ``value`` is of that class of the package.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: expected ntk_prior.{kind.__name__}, received {value!r}")
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A network at initialisation, before any training.
@@ -88,8 +101,8 @@ class Architecture:
         bias_variance: sigma_b^2, in [0, 1e3].
         depth: L, the number of hidden layers (of activations), 1 to 10,000.
         activation: A name (``"erf"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"gelu"``, ``"silu"``, ``"sin"``,
-            ``"identity"``) or a callable on arrays. A name the theory does not know is allowed and makes every
-            verdict ``outside_theory``.
+            ``"identity"``), however it is spelt (``"ReLU"``, ``"LeakyReLU"``, ``"swish"``), or a callable on arrays. A
+            name the theory does not know is allowed and makes every verdict ``outside_theory``.
         kind: ``"fcn"`` (fully connected) or ``"cnn"`` (convolutions with circular padding, stride 1).
         pooling: For ``"cnn"``: global average pooling before the readout (CNN-P) instead of flattening (CNN-F).
         kernel_size: Side of the square convolution window, in pixels.
@@ -129,6 +142,8 @@ class Architecture:
         put("depth", require_integer("depth", self.depth, 1, MAX_DEPTH))
         if not isinstance(self.activation, str) and not callable(self.activation):
             raise TypeError(f"activation: expected a name or a callable, received {self.activation!r}")
+        if isinstance(self.activation, str):
+            put("activation", _SPELT.get(self.activation.lower().replace("_", ""), self.activation))
         require_choice("kind", self.kind, get_args(Kind))
         put("pooling", require_flag("pooling", self.pooling))
         if self.pooling and self.kind == "fcn":

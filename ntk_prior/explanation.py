@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntk_prior.activations import dual
-from ntk_prior.architecture import MAX_DEPTH, MAX_WEIGHT_VARIANCE, MIN_WEIGHT_VARIANCE, Architecture
+from ntk_prior.architecture import (
+    MAX_DEPTH,
+    MAX_WEIGHT_VARIANCE,
+    MIN_WEIGHT_VARIANCE,
+    Architecture,
+    require_instance,
+)
 from ntk_prior.budget import Budget
 from ntk_prior.calibration import Calibration
 from ntk_prior.judge import Sides, encode, plain_values, sides, sides_of_rows
@@ -34,8 +40,12 @@ def max_learning_rate(architecture: Architecture, task: Task, budget: Budget) ->
         budget: The optimiser; its own ``learning_rate`` is ignored.
 
     Raises:
+        TypeError: If an argument has the wrong type.
         ValueError: For Adam, whose stability the kernel does not decide.
     """
+    require_instance("architecture", architecture, Architecture)
+    require_instance("task", task, Task)
+    require_instance("budget", budget, Budget)
     if budget.optimizer == "adam":
         raise ValueError("optimizer: expected 'sgd' or 'momentum' (Adam's stability is not a property of the kernel)")
     return saturated(-sides(architecture, task, replace(budget, learning_rate=1.0)).log_excess)

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ntk_prior.architecture import Architecture
+from ntk_prior.architecture import Architecture, require_instance
 from ntk_prior.budget import Budget
 from ntk_prior.calibration import Calibration, shipped_calibration
 from ntk_prior.explanation import nearest_fix, reason_for, reason_from_spectrum
@@ -59,9 +59,9 @@ class Feasibility:
     task: Task
     budget: Budget
     silence: str | None = None
-    sides: Sides | None = None
-    calibration: Calibration | None = None
-    measured: MeasuredSpectrum | None = field(default=None, compare=False)
+    sides: Sides | None = field(default=None, repr=False)
+    calibration: Calibration | None = field(default=None, repr=False)
+    measured: MeasuredSpectrum | None = field(default=None, repr=False, compare=False)
 
     @property
     def score(self) -> float | None:
@@ -110,7 +110,13 @@ def feasibility(
 
     Returns:
         The verdict; ``outside_theory`` where the theory does not apply.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
     """
+    require_instance("architecture", architecture, Architecture)
+    require_instance("task", task, Task)
+    require_instance("budget", budget, Budget)
     why = silence(architecture, task, budget)
     if why:
         return outside_theory(why, task, budget, architecture)
@@ -140,8 +146,12 @@ def feasibility_from_spectrum(
         The verdict; ``outside_theory`` under muP, whose features change during training.
 
     Raises:
+        TypeError: If an argument has the wrong type.
         ValueError: If classes disagree, or Adam's verdict lacks the number of parameters.
     """
+    require_instance("spectrum", spectrum, MeasuredSpectrum)
+    require_instance("task", task, Task)
+    require_instance("budget", budget, Budget)
     if budget.parametrization == "mup":
         return outside_theory(MUP, task, budget, architecture)
     found = measured_sides(spectrum, task, budget, architecture)

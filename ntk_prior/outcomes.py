@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ntk_prior.architecture import require_flag, require_real
 
 Array = NDArray[np.float64]
 
@@ -81,6 +84,25 @@ class FinishedTrial(NamedTuple):
     train_accuracy: float | None = None
     test_accuracy: float | None = None
     diverged: bool = False
+
+
+def require_finished(trials: Iterable[FinishedTrial]) -> list[FinishedTrial]:
+    """Return finished trials as a list, or raise an error that names the first that is none.
+
+    Raises:
+        TypeError: If something is no ``FinishedTrial``, or a field has the wrong type.
+        ValueError: If an accuracy is neither in [0, 1] nor NaN.
+    """
+    found = list(trials)
+    for number, one in enumerate(found):
+        if not isinstance(one, FinishedTrial) or not isinstance(one.config, Mapping):
+            raise TypeError(f"trials: expected an ntk_prior.FinishedTrial with its config, received {one!r}")
+        require_flag(f"trials[{number}].diverged", one.diverged)
+        for name in ("train_accuracy", "test_accuracy"):
+            value = getattr(one, name)
+            if value is not None and not (isinstance(value, Real) and math.isnan(value)):
+                require_real(f"trials[{number}].{name}", value, 0.0, 1.0)
+    return found
 
 
 class Reliability(NamedTuple):

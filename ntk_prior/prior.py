@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ntk_prior.architecture import Architecture, require_choice
+from ntk_prior.architecture import Architecture, require_choice, require_instance
 from ntk_prior.budget import Budget
 from ntk_prior.calibration import (
     FEATURES,
@@ -23,8 +23,16 @@ from ntk_prior.calibration import (
 )
 from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, feasibility, outside_theory
 from ntk_prior.files import expecting, read_json
-from ntk_prior.outcomes import FinishedTrial, outcome
-from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS, REQUIRED, FeasibilityTable, score_columns, tabulated
+from ntk_prior.outcomes import FinishedTrial, outcome, require_finished
+from ntk_prior.table import (
+    ARCHITECTURE_FIELDS,
+    BUDGET_FIELDS,
+    REQUIRED,
+    FeasibilityTable,
+    require_spelling,
+    score_columns,
+    tabulated,
+)
 from ntk_prior.task import Task
 
 Configuration = Mapping[str, Any]
@@ -47,7 +55,7 @@ class NTKPrior:
         budget: What a trial may spend; a configuration's own entries (``learning_rate``, ``width`` ...) override it.
         to_architecture: For spaces that do not use the field names of ``Architecture`` and ``Budget``: maps a
             configuration to an ``Architecture``, or to a mapping of those field names. None, or a KeyError raised by
-            it, means "not a network this theory knows": the verdict is ``outside_theory``.
+            it, means "not a network this theory knows": the verdict is ``outside_theory``, and its reason says which.
         refine: A slower judge, ``exact.Refinement`` or one's own ``(architecture, task, budget) -> Feasibility``, for
             example ``feasibility_from_spectrum`` of a model's empirical kernel. Where it returns None, the predictor's
             answer stands.
@@ -70,9 +78,10 @@ class NTKPrior:
         when: When = "uncertain",
         calibration: Calibration | None = None,
     ) -> None:
-        for name, value, kind in (("task", task, Task), ("budget", budget, Budget)):
-            if not isinstance(value, kind):
-                raise TypeError(f"{name}: expected ntk_prior.{kind.__name__}, received {value!r}")
+        require_instance("task", task, Task)
+        require_instance("budget", budget, Budget)
+        if calibration is not None:
+            require_instance("calibration", calibration, Calibration)
         if to_architecture is not None and not callable(to_architecture):
             raise TypeError(f"to_architecture: expected a callable or None, received {to_architecture!r}")
         self.task = task
@@ -88,15 +97,20 @@ class NTKPrior:
         self._given = shipped_calibration() if calibration is None else calibration
         self.calibration = self._given
 
+    def __repr__(self) -> str:
+        named = {"to_architecture": self.to_architecture, "refine": self.refine}
+        given = "".join(f", {name}={value!r}" for name, value in named.items() if value is not None)
+        return f"{type(self).__name__}({self.task!r}, {self.budget!r}{given})"
+
     def __call__(self, config: Configuration) -> Feasibility:
         """Feasibility of one configuration.
 
         Args:
-            config: Parameter names to values; names the theory does not know are ignored.
+            config: Parameter names to values; names the theory does not know are ignored, misspelt ones are errors.
 
         Raises:
             TypeError: If ``config`` is no mapping, or a value has the wrong type.
-            ValueError: If a value lies outside its range.
+            ValueError: If a value lies outside its range, or a name is almost that of a field.
         """
         if not isinstance(config, Mapping):
             raise TypeError(f"config: expected a mapping of parameter names to values, received {config!r}")
@@ -134,8 +148,12 @@ class NTKPrior:
 
         Returns:
             How well the prior has foretold them, before it learnt from them.
+
+        Raises:
+            TypeError: If ``trials`` holds anything but ``FinishedTrial``.
+            ValueError: If an accuracy is not in [0, 1].
         """
-        given = list(trials)
+        given = require_finished(trials)
         known = [one.test_accuracy for one in given if one.test_accuracy is not None and isfinite(one.test_accuracy)]
         best = max(known, default=None)
         rows, outcomes = [], []
@@ -197,23 +215,39 @@ class NTKPrior:
     def _understood(self, config: Configuration) -> tuple[Architecture, Budget] | str:
         """The network and the training that a configuration stands for, or why it stands for none."""
         mapped = self._mapped(config)
-        if mapped is None:
-            return "to_architecture does not know this configuration"
+        if isinstance(mapped, str):
+            return mapped
         budget = self._budget({**_known(config, BUDGET_FIELDS), **_known(mapped, BUDGET_FIELDS)})
         if isinstance(mapped, Architecture):
             return mapped, budget
+        require_spelling(tuple(mapped))
         missing = [name for name in REQUIRED if mapped.get(name) is None]
         if missing:
-            return f"the configuration lacks {', '.join(missing)}"
+            return self._lacking(missing, [str(name) for name in mapped if mapped[name] is not None])
         return Architecture(**_known(mapped, ARCHITECTURE_FIELDS)), budget
 
-    def _mapped(self, config: Configuration) -> Architecture | Configuration | None:
+    def _mapped(self, config: Configuration) -> Architecture | Configuration | str:
+        """What ``to_architecture`` makes of a configuration, or why it makes nothing of it."""
         if self.to_architecture is None:
             return config
         try:
-            return self.to_architecture(config)
-        except KeyError:
-            return None
+            mapped = self.to_architecture(config)
+        except KeyError as error:
+            return f"to_architecture does not know this configuration (KeyError: {error})"
+        if mapped is None:
+            return "to_architecture does not know this configuration (it returned None)"
+        if not isinstance(mapped, Architecture | Mapping):
+            raise TypeError(
+                f"to_architecture: expected an Architecture, a mapping of field names, or None, received {mapped!r}"
+            )
+        return mapped
+
+    def _lacking(self, missing: Sequence[str], given: Sequence[str]) -> str:
+        """Why a configuration without some fields says too little."""
+        what = f"lacks {', '.join(missing)}" + (f" and has {', '.join(given)}" if given else "")
+        if self.to_architecture is not None:
+            return f"what to_architecture returned {what}"
+        return f"the configuration {what}; NTKPrior(..., to_architecture) maps other names"
 
     def _budget(self, own: dict[str, Any]) -> Budget:
         return replace(self.budget, **own) if own else self.budget

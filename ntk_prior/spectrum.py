@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ntk_prior.activations import ACTIVATIONS, is_known
-from ntk_prior.architecture import Architecture
+from ntk_prior.activations import is_known
+from ntk_prior.architecture import ACTIVATIONS, Architecture, require_instance
 from ntk_prior.compiled import entry_summing, inner_summing
 from ntk_prior.meanfield import Phase, mean_field
 from ntk_prior.ntk import Scratch, layers, propagate, scratch
@@ -174,8 +174,11 @@ def spectrum(architecture: Architecture, task: Task) -> Spectrum:
         task: The task's summary.
 
     Raises:
+        TypeError: If an argument has the wrong type.
         ValueError: If the theory does not cover the architecture, or the task has no view for its kind.
     """
+    require_instance("architecture", architecture, Architecture)
+    require_instance("task", task, Task)
     reason = why_outside(architecture, task)
     if reason:
         raise ValueError(reason)

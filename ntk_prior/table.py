@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from difflib import get_close_matches
+from functools import lru_cache
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +28,9 @@ BUDGET_FIELDS = tuple(field.name for field in fields(Budget))
 REQUIRED = ("weight_variance", "bias_variance", "depth")
 _NAMES = ("activation", "kind", "pooling", "normalization", "optimizer", "parametrization", "loss")
 """Fields that choose a code path: rows are grouped by them, the others are numbers."""
+
+_ALMOST = 0.8
+"""Likeness (difflib's ratio) from which a name counts as a slip of the pen."""
 
 _WHOLE = ("depth", "kernel_size", "steps", "batch_size", "width")
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Architecture) if field.name not in REQUIRED}
@@ -74,16 +80,17 @@ def score_columns(
     """Feasibility of the rows of equally long columns.
 
     Args:
-        columns: Names to columns; those that are no fields of ``Architecture`` or ``Budget`` are ignored. NaN and
-            None mean "not set".
+        columns: Names to columns; those that are no fields of ``Architecture`` or ``Budget`` are ignored, misspelt
+            ones are errors. NaN and None mean "not set".
         task: The task.
         budget: What holds where a column or an entry is missing.
         calibration: As for ``feasibility``.
 
     Raises:
         TypeError: If an entry has the wrong type.
-        ValueError: If the columns differ in length, or an entry lies outside its range.
+        ValueError: If the columns differ in length, an entry lies outside its range, or a name is almost a field's.
     """
+    require_spelling(tuple(columns))
     lengths = {_shape(column) for column in columns.values()}
     if len(lengths) != 1 or len(next(iter(lengths))) != 1:
         raise ValueError(f"columns: expected one-dimensional columns of one length, received shapes {sorted(lengths)}")
@@ -109,6 +116,23 @@ def score_columns(
                 trainability[block], generalization[block] = found.trainability, found.generalization
                 codes[block] = verdict_codes(found)
     return _masked(trainability, generalization, codes)
+
+
+@lru_cache(maxsize=256)
+def require_spelling(names: tuple[Any, ...]) -> None:
+    """Refuse names that are almost those of absent fields: to ignore them would be to judge another network.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    known = (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS)
+    absent = [name for name in known if name not in names]
+    for name in names:
+        # Numbered names (depth_1, depth_2) are nobody's slip.
+        if not isinstance(name, str) or name in known or any(letter.isdigit() for letter in name):
+            continue
+        for meant in get_close_matches(name.lower(), absent, 1, _ALMOST):
+            raise ValueError(f"{name}: expected {meant}, received {name}: write it so, or give it quite another name")
 
 
 def _judged_block(
@@ -165,7 +189,9 @@ def _as_numbers(name: str, column: Any, budget: Budget) -> Array:
     try:
         values = np.array(np.atleast_1d(column), dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{name}: expected numbers, received {column!r}") from error
+        entries = np.atleast_1d(np.asarray(column, dtype=object))
+        wrong = next((value for value in entries if value is not None and not isinstance(value, Real)), column)
+        raise TypeError(f"{name}: expected numbers, received {wrong!r}") from error
     default = getattr(budget, name) if name in BUDGET_FIELDS else _DEFAULTS.get(name)
     if default is not None:
         values[np.isnan(values)] = default

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -87,7 +88,7 @@ class Task:
     n_classes: int
     n_features: int
     n_pixels: int | None
-    views: Mapping[ViewName, View]
+    views: Mapping[ViewName, View] = field(repr=False)
 
     @classmethod
     def from_arrays(
@@ -115,12 +116,15 @@ class Task:
 
         Raises:
             TypeError: If an argument has the wrong type.
-            ValueError: If shapes disagree, values are not finite, or there are fewer than two samples or classes.
+            ValueError: If shapes disagree, values are not finite, channels come first, or there are fewer than two
+                samples or classes.
         """
         inputs, labels = _checked(x, y)
         n_train = require_integer("n_train", len(inputs) if n_train is None else n_train, 2, 10**7)
         n_test = require_integer("n_test", n_test, 0, 10**9)
         max_samples = require_integer("max_samples", max_samples, 2, 20_000)
+        seed = require_integer("seed", seed, 0, 2**128)
+        groups = require_integer("groups", groups, 1, 20_000)
         size = min(max_samples, len(inputs), n_train)
         chosen = np.random.default_rng(seed).permutation(len(inputs))[:size]
         inputs, labels = inputs[chosen], labels[chosen]
@@ -312,16 +316,28 @@ def _require_meaning(view: View, n_train: int) -> None:
 
 def _checked(x: ArrayLike, y: ArrayLike) -> tuple[Array, NDArray[Any]]:
     """Inputs scaled to |x|^2 / n_0 = 1 and labels as class indices."""
-    inputs, labels = np.asarray(x, dtype=np.float64), np.asarray(y)
+    inputs, labels = _numbers(x), np.asarray(y)
     if inputs.ndim not in (2, 4):
-        raise ValueError(f"x: expected shape (n, features) or (n, height, width, channels), received {inputs.shape}")
+        channel = " (grey images? add the channel: x[..., None])" if inputs.ndim == 3 else ""
+        raise ValueError(
+            f"x: expected shape (n, features) or (n, height, width, channels), received {inputs.shape}{channel}"
+        )
     if labels.shape != inputs.shape[:1]:
-        raise ValueError(f"y: expected one label for each of the {len(inputs)} inputs, received shape {labels.shape}")
+        hint = ""
+        if labels.ndim == 2 and len(labels) == len(inputs):
+            hint = " (one-hot? take y.argmax(axis=1))" if labels.shape[1] > 1 else " (take y.ravel())"
+        raise ValueError(
+            f"y: expected one label for each of the {len(inputs)} inputs, received shape {labels.shape}{hint}"
+        )
     if len(inputs) < 2 or inputs.size == 0:
         raise ValueError(f"x: expected at least 2 inputs with at least 1 feature, received shape {inputs.shape}")
     if not np.all(np.isfinite(inputs)):
         raise ValueError("x: expected finite numbers, received NaN or infinity")
-    classes, index = np.unique(labels, return_inverse=True)
+    _require_channels_last(inputs)
+    try:
+        classes, index = np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        raise TypeError(f"y: expected labels of one kind, numbers or strings, received a mixture ({error})") from error
     if len(classes) < 2:
         raise ValueError(f"y: expected at least 2 classes, received only {classes!r}")
     if labels.dtype.kind == "f" and not np.all(labels == np.round(labels)):
@@ -330,6 +346,32 @@ def _checked(x: ArrayLike, y: ArrayLike) -> tuple[Array, NDArray[Any]]:
     if not np.all(norms > 0):
         raise ValueError(f"x: expected inputs other than zero, received {int(np.sum(norms == 0))} zero inputs")
     return inputs / norms.reshape(-1, *[1] * (inputs.ndim - 1)), index
+
+
+def _numbers(x: ArrayLike) -> Array:
+    try:
+        given = np.asarray(x)
+        if np.iscomplexobj(given):
+            raise TypeError("these are complex")
+        inputs = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"x: expected an array of real numbers, received something else ({error})") from error
+    if given.dtype == np.uint8 and np.any(given > 1):
+        warnings.warn(
+            "x: received bytes, as images are stored: give the inputs as the network gets them (scaled, and centred if "
+            "it gets them so), since how alike they are decides what it can learn",
+            stacklevel=4,
+        )
+    return inputs
+
+
+def _require_channels_last(inputs: Array) -> None:
+    """Refuse images that would be read as one or three pixels high."""
+    if inputs.ndim == 4 and inputs.shape[1] in (1, 3) and inputs.shape[2] == inputs.shape[3] > 4:
+        raise ValueError(
+            f"x: expected images of shape (n, height, width, channels), received {inputs.shape}, which looks like "
+            "(n, channels, height, width): give np.transpose(x, (0, 2, 3, 1))"
+        )
 
 
 def _from_pixels(nodes: PixelNodes) -> View:

@@ -28,6 +28,7 @@ from ntk_prior_cli.options import (
     task_from,
 )
 from ntk_prior_cli.picture_file import require_figure_name, write_figure
+from ntk_prior_cli.space_file import Loader
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -128,7 +129,7 @@ def _assigned(option: str, text: str) -> tuple[str, Any]:
     if not (name and equals and value):
         raise ValueError(f"{option}: expected NAME=VALUE, such as bias_variance=0.1, received {text!r}")
     try:
-        return name.strip(), yaml.safe_load(value)
+        return name.strip(), yaml.load(value, Loader)
     except yaml.YAMLError as error:
         raise ValueError(f"{option}: expected a number, a word or [a, list], received {value!r}") from error
 

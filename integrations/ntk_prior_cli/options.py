@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -53,6 +54,24 @@ Width = Annotated[int | None, typer.Option(help="Default: infinite.")]
 def task_from(path: Path | None, n_train: int) -> Task:
     """The task summary in a file, or CIFAR-10."""
     return Task.cifar10(n_train) if path is None else Task.load(path)
+
+
+def require_place(option: str, path: Path) -> None:
+    """Refuse a file that could not be written, before anything is computed.
+
+    Raises:
+        ValueError: If its folder is missing or closed, or it is a folder itself.
+    """
+    folder = path.parent
+    why = None
+    if path.is_dir():
+        why = "which is a folder: add a file's name"
+    elif not folder.is_dir():
+        why = f"but there is no folder {str(folder)!r}: make it first"
+    elif not os.access(path if path.exists() else folder, os.W_OK):
+        why = "which you may not write: take another place"
+    if why is not None:
+        raise ValueError(f"{option}: expected a file that can be written, received {str(path)!r}, {why}")
 
 
 def momentum_of(optimizer: Optimizer) -> float:

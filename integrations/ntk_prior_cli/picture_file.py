@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ntk_prior_cli.options import require_place
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -13,15 +15,16 @@ WIDTH = 900
 
 
 def require_figure_name(option: str, path: Path) -> None:
-    """Refuse a file of another kind before anything is computed.
+    """Refuse a file of another kind, or one that could not be written, before anything is computed.
 
     Raises:
-        ValueError: If it is of another kind.
+        ValueError: If it is.
     """
     if path.suffix.lower() not in (".html", *PICTURES):
         raise ValueError(
             f"{option}: expected a name that ends with .html, {', '.join(PICTURES)}, received {str(path)!r}"
         )
+    require_place(option, path)
 
 
 def write_figure(option: str, figure: go.Figure, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from ntk_prior import FeasibilityTable, NTKPrior, PlottedTrial, Verdict, plot_phase_diagram
+from ntk_prior import Architecture, Budget, FeasibilityTable, NTKPrior, PlottedTrial, Verdict, plot_phase_diagram
 from ntk_prior.plots import theme
 from ntk_prior.plots.axes import PREFERRED
 from ntk_prior.plots.trials import slice_through
@@ -41,6 +42,9 @@ BINS = 5
 SLICED = 500
 """Draws in whose middle a picture lies."""
 TOO_MUCH, TOO_LITTLE = 0.9, 0.05
+KNOWN = [field.name for kind in (Architecture, Budget) for field in fields(kind)]
+SILENT = 0.5
+"""Share of a space outside the theory from which the user is told why."""
 
 
 def preview(
@@ -76,7 +80,10 @@ def preview(
     entries = read_space(space)
     columns = drawn(entries, SAMPLES, seed)
     prior = NTKPrior(task_from(task, n_train), budget_from(steps, optimizer, parametrization, width))
-    found = prior.score_many(columns)
+    try:
+        found = prior.score_many(columns)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{space}: {error}") from error
     report = summarised(columns, found)
     if plot is not None:
         write_figure("--plot", picture(prior, entries, columns, report["refused"]), plot)
@@ -85,8 +92,19 @@ def preview(
         output.print_json(json.dumps(report))
     else:
         _print(report)
-    refused = report["refused"]
-    if refused > TOO_MUCH:
+    ignored = [name for name in columns if name not in KNOWN]
+    if ignored:
+        errors.print(f"note: the prior does not look at {', '.join(ignored)}", markup=False, highlight=False)
+    refused, silent = report["refused"], found.score.mask
+    if np.mean(silent) > SILENT:
+        first = {name: column[np.argmax(silent)] for name, column in columns.items()}
+        errors.print(
+            f"warning: the prior is silent about {np.mean(silent):.0%} of this space: {prior(first).reason}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    elif refused > TOO_MUCH:
         errors.print(f"warning: {refused:.0%} would be refused: the space hardly holds a feasible network")
     elif refused < TOO_LITTLE:
         errors.print(f"warning: only {refused:.0%} would be refused: the prior has little to do in this space")

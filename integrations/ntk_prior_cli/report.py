@@ -12,7 +12,7 @@ import typer
 
 from ntk_prior import DEFAULT_THRESHOLD, NTKPrior
 from ntk_prior_cli.console import output
-from ntk_prior_cli.options import AsJson
+from ntk_prior_cli.options import AsJson, require_place
 
 if TYPE_CHECKING:
     from ntk_prior_report import Run, Summary
@@ -69,6 +69,7 @@ def report(
     With --prior prior.json the page also shows what the prior says of the networks around the trials; names of metrics
     may have slashes, such as result/test_accuracy. --json prints the page's numbers.
     """
+    require_place("--output", output_path)
     from ntk_prior_cli.measures import Measures, foretold  # the report has an extra of its own
 
     if prior is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,15 @@ LARGEST = 2**20
 
 _REMEDY = "see 'ntk-prior preview --help' for an example"
 _SCALARS = (str, bool, int, float, type(None))
+
+
+class Loader(yaml.SafeLoader):
+    """Reads numbers as YAML 1.2 has them: ``1e-4`` is one, where PyYAML's own reader, of YAML 1.1, sees a word."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"), list("-+.0123456789")
+)
 
 
 def read_space(path: Path) -> dict[str, dict[str, Any]]:
@@ -43,7 +53,7 @@ def _parsed(text: str) -> Any:
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise ValueError("it refers to another part of itself (an alias): write each value out")
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader)
     except yaml.YAMLError as error:
         raise ValueError(f"this was received: {error}") from error
 
@@ -63,7 +73,7 @@ def _entry(path: Path, name: str, value: Any) -> dict[str, Any]:
             return entry
     raise ValueError(
         f"{path}: {name}: expected {{type: float|int, low, high, log}} with finite low <= high (whole numbers for int, "
-        f"low > 0 if log) or {{type: categorical, choices: [...]}} or a constant, received {str(value)[:200]!r}"
+        f"low > 0 if log) or {{type: categorical, choices: [...]}} or a constant, received {str(value)[:200]}"
     )
 
 

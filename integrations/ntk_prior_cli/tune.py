@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from ntk_prior_cli.options import AsJson, Kind, Optimizer, OptimizerName, Parametrization, ParametrizationName
+from ntk_prior_cli.options import (
+    AsJson,
+    Kind,
+    Optimizer,
+    OptimizerName,
+    Parametrization,
+    ParametrizationName,
+    require_place,
+)
 
 
 class Data(StrEnum):
@@ -89,6 +97,11 @@ def tune(
     # Only this command needs the extras; the others must work without them.
     from ntk_prior_cli.job import Job, run
 
+    require_place("--output", output)
+    page = output.with_suffix(".html") if report is None else report
+    require_place("--report", page)
+    if page == output:
+        raise ValueError(f"--output: expected another file than the page's, received {str(output)!r} for both")
     job = Job(
         data=data.value,
         data_dir=data_dir,
@@ -109,7 +122,7 @@ def tune(
         resume=resume,
         seed=seed,
         output=output,
-        report=output.with_suffix(".html") if report is None else report,
+        report=page,
         engine=engine.value,
         address=address,
         gpus_per_trial=gpus_per_trial,

@@ -115,8 +115,15 @@ def columns(judgement: Judgement, drawn: str | None) -> dict[str, Any]:
         "drawn": drawn and str(drawn),
     }
     spectrum = getattr(judgement, "spectrum", None)
-    if spectrum is not None:
-        feasibility: Any = judgement
-        rate = max_learning_rate(feasibility.architecture, feasibility.task, feasibility.budget)
-        found.update(kappa=float(spectrum.kappa), phase=str(spectrum.phase), max_learning_rate=rate)
+    if spectrum is None:
+        return found
+    feasibility: Any = judgement
+    found["kappa"] = float(spectrum.kappa)
+    if feasibility.architecture is not None:
+        found["phase"] = str(spectrum.phase)
+        # The kernel does not decide how large a step Adam may take.
+        if feasibility.budget.optimizer != "adam":
+            found["max_learning_rate"] = max_learning_rate(
+                feasibility.architecture, feasibility.task, feasibility.budget
+            )
     return found

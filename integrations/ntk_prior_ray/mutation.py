@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ntk_prior import DEFAULT_THRESHOLD
+from ntk_prior.architecture import require_real
 from ntk_prior.screening import Prior, judge, score_of
 
 STEPS = 12
@@ -26,11 +27,24 @@ class FeasibleMutation:
         prior: Judges configurations.
         parameters: Names of positive real parameters that may be moved, those in ``hyperparam_mutations``.
         threshold: Configurations that score lower are refused.
+
+    Raises:
+        TypeError: If a field has the wrong type.
+        ValueError: If no parameter is named, or the threshold is not in [0, 1].
     """
 
     prior: Prior
     parameters: Sequence[str]
     threshold: float = DEFAULT_THRESHOLD
+
+    def __post_init__(self) -> None:
+        if not callable(self.prior):
+            raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {self.prior!r}")
+        if isinstance(self.parameters, str) or not all(isinstance(name, str) for name in self.parameters):
+            raise TypeError(f"parameters: expected a sequence of names, received {self.parameters!r}")
+        if not self.parameters:
+            raise ValueError("parameters: expected the names of what may be moved, received none")
+        require_real("threshold", self.threshold, 0.0, 1.0)
 
     def __call__(self, config: dict[str, Any]) -> dict[str, Any]:
         """The configuration itself, or the nearest feasible one."""

@@ -29,8 +29,12 @@ def finished_trials(
         diverged: Name of the metric that says whether the training diverged.
 
     Raises:
-        ValueError: If an accuracy is not in [0, 1].
+        TypeError: If ``results`` is no ``ResultGrid``.
+        ValueError: If an accuracy is not in [0, 1], or no result has the metric.
     """
+    if not isinstance(results, ResultGrid):
+        raise TypeError(f"results: expected what Tuner.fit() returns, a ray.tune.ResultGrid, received {results!r}")
+    _require_metrics(results, {"test_accuracy": test_accuracy, "train_accuracy": train_accuracy})
     found = []
     for index in range(len(results)):
         result = results[index]
@@ -45,6 +49,21 @@ def finished_trials(
                 )
             )
     return found
+
+
+def _require_metrics(results: ResultGrid, named: Mapping[str, str | None]) -> None:
+    """Check that each metric is in some result, unless there is none at all.
+
+    Raises:
+        ValueError: If one is in none.
+    """
+    reported = {name for result in results if result.error is None for name in result.metrics or {}}
+    for argument, name in named.items():
+        if reported and name is not None and name not in reported:
+            raise ValueError(
+                f"{argument}: expected a metric of the results, such as {', '.join(sorted(reported))}, "
+                f"received {name!r}"
+            )
 
 
 def _share(metrics: Mapping[str, Any], name: str) -> float | None:

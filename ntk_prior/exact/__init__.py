@@ -6,6 +6,15 @@ model of one's own, whose kernel ``ntk_prior.measured_spectrum`` and ``ntk_prior
 verdict. ``Refinement`` lets a prior ask for exact spectra where its own answer is close.
 """
 
+try:
+    import jax as _jax  # noqa: F401
+    import platformdirs as _platformdirs  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"ntk_prior.exact needs {error.name}, which is not installed: pip install 'ntk-prior[exact]' (the README says "
+        "how to do so without TensorFlow)"
+    ) from error
+
 from ntk_prior.exact.empirical import (
     EmpiricalKernel,
     KernelOverSeeds,

@@ -1,0 +1,201 @@
+"""What a new user gets wrong, and the words that say so before any work starts."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ntk_prior as ntp
+from ntk_prior import Architecture, Budget, FinishedTrial, NTKPrior, Task, Verdict
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(40, 6)), np.arange(40) % 4
+IMAGES = RNG.normal(size=(40, 8, 8, 3))
+PLAIN = {"weight_variance": 1.5, "bias_variance": 0.05, "depth": 4}
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    return Task.from_arrays(X, Y)
+
+
+@pytest.fixture(scope="module")
+def prior(task: Task) -> NTKPrior:
+    return NTKPrior(task, Budget(100, width=64))
+
+
+class TestData:
+    @pytest.mark.parametrize(
+        ("x", "y", "message"),
+        [
+            (
+                X,
+                np.eye(4)[Y],
+                r"y: expected one label for each of the 40 inputs, .*\(40, 4\) \(one-hot\? take y.argmax",
+            ),
+            (X, Y[:, None], r"y: .* received shape \(40, 1\) \(take y.ravel\(\)\)"),
+            (IMAGES[..., 0], Y, r"x: expected shape .* received \(40, 8, 8\) \(grey images\? add the channel"),
+            (np.moveaxis(IMAGES, 3, 1), Y, r"x: .* received \(40, 3, 8, 8\), which looks like \(n, channels, height"),
+            (np.moveaxis(IMAGES[..., :1], 3, 1), Y, r"x: .* received \(40, 1, 8, 8\), which looks like"),
+        ],
+    )
+    def test_wrong_shapes_come_with_a_remedy(self, x: Any, y: Any, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            Task.from_arrays(x, y)
+
+    @pytest.mark.parametrize(
+        ("x", "y", "message"),
+        [
+            ([["a", "b"]] * 40, Y, "x: expected an array of real numbers"),
+            ([[1.0, 2.0], [1.0]], [0, 1], "x: expected an array of real numbers"),
+            (X + 1j, Y, "x: expected an array of real numbers, .* complex"),
+            (X, np.array([1, "a"] * 20, dtype=object), "y: expected labels of one kind"),
+        ],
+    )
+    def test_wrong_kinds_name_the_argument(self, x: Any, y: Any, message: str) -> None:
+        with pytest.raises(TypeError, match=message):
+            Task.from_arrays(x, y)
+
+    @pytest.mark.parametrize("argument", [{"seed": -1}, {"groups": 0}, {"seed": 1.5}])
+    def test_whole_numbers_are_checked(self, argument: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match=f"{next(iter(argument))}: expected an integer in"):
+            Task.from_arrays(X, Y, **argument)
+
+    def test_bytes_are_not_what_a_network_gets(self) -> None:
+        with pytest.warns(UserWarning, match="x: received bytes, as images are stored: give the inputs as the network"):
+            Task.from_arrays(RNG.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8), Y)
+
+    def test_images_with_the_channels_last_and_any_labels_are_fine(self) -> None:
+        for labels in (Y, Y.astype(float), np.array(list("abcd"))[Y]):
+            assert Task.from_arrays(IMAGES, labels).n_classes == 4
+
+
+class TestNames:
+    """A prior that takes one network for another, or that is never consulted, must not go unnoticed."""
+
+    @pytest.mark.parametrize("name", ["weight_varience", "Depth", "activaton", "learning_rates", "kernelSize"])
+    def test_a_slip_of_the_pen_is_an_error(self, prior: NTKPrior, name: str) -> None:
+        with pytest.raises(ValueError, match=f"{name}: expected .*, received {name}: write it so"):
+            prior({**{k: v for k, v in PLAIN.items() if k.lower()[:6] != name.lower()[:6]}, name: 1})
+        columns = {**{k: [v] for k, v in PLAIN.items() if k.lower()[:6] != name.lower()[:6]}, name: [1]}
+        with pytest.raises(ValueError, match=f"{name}: expected"):
+            prior.score_many(columns)
+
+    @pytest.mark.parametrize(
+        "name", ["lr", "weight_decay", "augment", "depth_2", "max_depth", "warmup_steps", "stepsize"]
+    )
+    def test_other_names_are_ignored(self, prior: NTKPrior, name: str) -> None:
+        assert prior({**PLAIN, name: 1}).score == prior(PLAIN).score
+        assert prior.score_many({key: [value] for key, value in {**PLAIN, name: 1}.items()}).score[0] is not None
+
+    def test_a_variant_beside_the_field_itself_is_ignored(self, prior: NTKPrior) -> None:
+        assert prior({**PLAIN, "activation": "relu", "activations": 3}).score is not None
+
+    def test_silence_says_what_is_missing_what_is_there_and_what_to_do(self, prior: NTKPrior) -> None:
+        found = prior({"init_gain": 1.2, "layers": 8})
+        assert found.verdict is Verdict.OUTSIDE_THEORY
+        assert found.reason == (
+            "the configuration lacks weight_variance, bias_variance, depth and has init_gain, layers; "
+            "NTKPrior(..., to_architecture) maps other names"
+        )
+
+    @pytest.mark.parametrize(
+        ("to_architecture", "reason"),
+        [
+            (lambda config: {"depth": config["layres"]}, r"\(KeyError: 'layres'\)"),
+            (lambda config: None, r"\(it returned None\)"),
+            (lambda config: {"depth": 3}, "what to_architecture returned lacks weight_variance, bias_variance and has"),
+        ],
+    )
+    def test_silence_of_a_mapping_says_why(self, task: Task, to_architecture: Any, reason: str) -> None:
+        found = NTKPrior(task, Budget(100), to_architecture)({"layers": 3})
+        assert found.verdict is Verdict.OUTSIDE_THEORY
+        with pytest.raises(AssertionError, match=reason):
+            raise AssertionError(found.reason)
+
+    @pytest.mark.parametrize("returned", [[1.5, 0.05, 4], "relu", 3])
+    def test_a_mapping_to_something_else_is_an_error(self, task: Task, returned: Any) -> None:
+        with pytest.raises(TypeError, match="to_architecture: expected an Architecture, a mapping of field names, or"):
+            NTKPrior(task, Budget(100), lambda config: returned)({"layers": 3})
+
+    @pytest.mark.parametrize(
+        ("spelt", "name"),
+        [("ReLU", "relu"), ("Tanh", "tanh"), ("LeakyReLU", "leaky_relu"), ("SiLU", "silu"), ("swish", "silu")],
+    )
+    def test_activations_may_be_spelt_as_frameworks_spell_them(self, prior: NTKPrior, spelt: str, name: str) -> None:
+        assert Architecture(1.5, 0.05, 4, spelt) == Architecture(1.5, 0.05, 4, name)
+        assert prior({**PLAIN, "activation": spelt}).score == prior({**PLAIN, "activation": name}).score
+        columns = {key: [value] * 2 for key, value in PLAIN.items()}
+        first, second = prior.score_many({**columns, "activation": [spelt, name]}).score
+        assert first == second
+
+    def test_an_activation_that_is_not_known_keeps_its_name(self) -> None:
+        assert Architecture(1.5, 0.05, 4, "Mish").activation == "Mish"
+
+
+class TestTypes:
+    def test_arguments_in_the_wrong_order_are_named(self, task: Task) -> None:
+        network, budget = Architecture(1.5, 0.05, 4), Budget(100)
+        for call in (
+            lambda: ntp.feasibility(task, network, budget),
+            lambda: ntp.spectrum(task, network),
+            lambda: ntp.max_learning_rate(task, network, budget),
+        ):
+            with pytest.raises(TypeError, match=r"architecture: expected ntk_prior.Architecture, received Task\("):
+                call()
+        with pytest.raises(TypeError, match=r"calibration: expected ntk_prior.Calibration, received 'prior.json'"):
+            NTKPrior(task, budget, calibration="prior.json")
+        with pytest.raises(TypeError, match=r"spectrum: expected ntk_prior.MeasuredSpectrum, received 3"):
+            ntp.feasibility_from_spectrum(3, task, budget)
+
+    def test_a_wrong_entry_of_a_long_column_is_shown_alone(self, prior: NTKPrior) -> None:
+        columns = {name: [value] * 1000 for name, value in PLAIN.items()}
+        with pytest.raises(TypeError, match=r"depth: expected numbers, received 'many'$"):
+            prior.score_many({**columns, "depth": [3] * 999 + ["many"]})
+
+    @pytest.mark.parametrize(
+        ("trial", "error", "message"),
+        [
+            (
+                FinishedTrial(PLAIN, test_accuracy=91.0),
+                ValueError,
+                r"trials\[1\].test_accuracy: expected a value in \[0, 1",
+            ),
+            (
+                FinishedTrial(PLAIN, train_accuracy="0.9"),
+                TypeError,
+                r"trials\[1\].train_accuracy: expected a real number",
+            ),
+            (FinishedTrial(PLAIN, 0.9, 0.9, "no"), TypeError, r"trials\[1\].diverged: expected True or False"),
+            (FinishedTrial(None, 0.9, 0.9), TypeError, "trials: expected an ntk_prior.FinishedTrial with its config"),
+            ({"accuracy": 0.9}, TypeError, "trials: expected an ntk_prior.FinishedTrial with its config, received {"),
+        ],
+    )
+    def test_outcomes_in_the_wrong_unit_teach_nothing(
+        self, prior: NTKPrior, trial: Any, error: type[Exception], message: str
+    ) -> None:
+        before = prior.calibration
+        with pytest.raises(error, match=message):
+            prior.fit([FinishedTrial(PLAIN, 0.9, math.nan), trial])
+        assert prior.calibration is before
+
+
+def test_what_is_printed_fits_on_a_screen(prior: NTKPrior) -> None:
+    assert repr(prior.task) == "Task(n_train=40, n_test=0, n_classes=4, n_features=6, n_pixels=None)"
+    assert repr(prior).startswith("NTKPrior(Task(n_train=40")
+    assert len(repr(prior(PLAIN))) < 800
+
+
+def test_the_exact_tier_without_its_extra_names_it() -> None:
+    code = (
+        "import sys; sys.modules['jax'] = None\n"
+        "try:\n    from ntk_prior import exact\n"
+        "except ImportError as error:\n    print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
+    assert "ntk_prior.exact needs jax, which is not installed: pip install 'ntk-prior[exact]'" in run.stdout
