@@ -57,7 +57,8 @@ def _require_metrics(results: ResultGrid, named: Mapping[str, str | None]) -> No
     Raises:
         ValueError: If one is in none.
     """
-    reported = {name for result in results if result.error is None for name in result.metrics or {}}
+    finished = (results[k] for k in range(len(results)) if results[k].error is None)
+    reported = {name for result in finished for name in result.metrics or {}}
     for argument, name in named.items():
         if reported and name is not None and name not in reported:
             raise ValueError(
