@@ -10,6 +10,8 @@ PYTEST_WORKERS ?= 2
 # The workers fill the cores: threads of linear algebra in each would only wait for one another.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 DIST ?= dist
+# uv compiles nothing at installation: unless imports keep what they compile, every process compiles all of it again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help install demo test test-older-optuna test-newest-jax lint docs format bench constraints wheel clean
 
