@@ -50,6 +50,18 @@ def postgres_url() -> Iterator[str]:
     engine.dispose()
 
 
+@pytest.fixture
+def compiled_quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let XLA optimise little, here and in processes that the test starts: its trainings are shorter than that."""
+    import jax
+
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """One quiet Ray of two CPUs for all tests of the session; they are marked to run in one process."""

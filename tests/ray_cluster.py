@@ -53,7 +53,7 @@ def main() -> None:
     tuner = tune.Tuner(
         recorded,
         param_space={**SPACE, "folder": str(FOLDER)},
-        tune_config=tune.TuneConfig(metric="loss", mode="min", num_samples=6, search_alg=search),
+        tune_config=tune.TuneConfig(metric="loss", mode="min", num_samples=6, search_alg=search, reuse_actors=True),
         run_config=tune.RunConfig(
             name="experiment",
             storage_path=str(FOLDER),

@@ -208,6 +208,7 @@ def test_help_tells_the_exit_codes_and_the_shell_completes(tmp_path: Path) -> No
     assert shell.stdout.split() == ["report"]
 
 
+@pytest.mark.usefixtures("compiled_quickly")
 def test_tune_launches_trains_and_reports(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     printed = run("tune", *SMALL, "--seed", "3", "--output", report)
@@ -225,6 +226,7 @@ def test_tune_launches_trains_and_reports(tmp_path: Path) -> None:
     assert all(trial["prior"]["verdict"] for trial in found["trials"])
 
 
+@pytest.mark.usefixtures("compiled_quickly")
 def test_tune_without_the_prior_refuses_nothing(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     page = tmp_path / "elsewhere.html"
@@ -236,6 +238,7 @@ def test_tune_without_the_prior_refuses_nothing(tmp_path: Path) -> None:
     assert [trial["prior"] for trial in found["trials"]] == [None] * 3
 
 
+@pytest.mark.usefixtures("compiled_quickly")
 def test_tune_stopped_by_ctrl_c_keeps_what_is_done_and_resumes(tmp_path: Path) -> None:
     report, storage = tmp_path / "report.json", f"sqlite:///{tmp_path / 'study.db'}"
     options = [*SMALL, "--storage", storage, "--output", str(report)]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import jupytext
+import pytest
 from notebooks import assert_cells_are_those_of, assert_still_pictures, outputs_without_errors, printed_by
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "quickstart.py"
@@ -14,6 +15,7 @@ NOTEBOOK = SCRIPT.with_suffix(".ipynb")
 SMALL = ["--trials", "3", "--n-train", "100", "--steps", "20", "--width", "16"]
 
 
+@pytest.mark.usefixtures("compiled_quickly")
 def test_the_script_tunes_twice_and_shows_what_was_refused(tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), *SMALL, "--output", str(tmp_path)]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)

@@ -14,6 +14,8 @@ from ntk_prior import Architecture, Budget, Task, feasibility, max_learning_rate
 from ntk_prior.data import Images, load_digits, prepared
 from ntk_prior_flax import Network, train, training_flops
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 VARIANTS = [
     {},
     {"kind": "cnn"},
