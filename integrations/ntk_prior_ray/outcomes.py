@@ -57,8 +57,8 @@ def _require_metrics(results: ResultGrid, named: Mapping[str, str | None]) -> No
     Raises:
         ValueError: If one is in none.
     """
-    finished = (results[k] for k in range(len(results)) if results[k].error is None)
-    reported = {name for result in finished for name in result.metrics or {}}
+    found = (results[index] for index in range(len(results)))
+    reported = {name for result in found if result.error is None for name in result.metrics or {}}
     for argument, name in named.items():
         if reported and name is not None and name not in reported:
             raise ValueError(

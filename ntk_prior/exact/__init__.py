@@ -7,26 +7,25 @@ verdict. ``Refinement`` lets a prior ask for exact spectra where its own answer 
 """
 
 try:
-    import jax as _jax  # noqa: F401
-    import platformdirs as _platformdirs  # noqa: F401
-except ImportError as error:
+    from ntk_prior.exact.empirical import (
+        EmpiricalKernel,
+        KernelOverSeeds,
+        TopEigenvalues,
+        empirical,
+        over_seeds,
+        top_eigenvalues,
+    )
+    from ntk_prior.exact.kernel import Cost, Kernels, cost, kernel
+    from ntk_prior.exact.network import network
+    from ntk_prior.exact.refinement import Refinement
+    from ntk_prior.exact.spectrum import regression, spectrum
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in ("jax", "jaxlib", "platformdirs"):
+        raise
     raise ImportError(
         f"ntk_prior.exact needs {error.name}, which is not installed: pip install 'ntk-prior[exact]' (the README says "
         "how to do so without TensorFlow)"
     ) from error
-
-from ntk_prior.exact.empirical import (
-    EmpiricalKernel,
-    KernelOverSeeds,
-    TopEigenvalues,
-    empirical,
-    over_seeds,
-    top_eigenvalues,
-)
-from ntk_prior.exact.kernel import Cost, Kernels, cost, kernel
-from ntk_prior.exact.network import network
-from ntk_prior.exact.refinement import Refinement
-from ntk_prior.exact.spectrum import regression, spectrum
 
 __all__ = [
     "Cost",
