@@ -12,6 +12,7 @@ from ntk_prior.screening import Drawn, Judgement, Prior, Record, Screen, judge, 
 from ntk_prior_optuna.history import ATTRIBUTE, History
 from ntk_prior_optuna.internals import is_enqueued, warn_if_failed
 from ntk_prior_optuna.sampler import found_in
+from ntk_prior_optuna.silence import warn_if_silent
 
 
 def prune_if_infeasible(
@@ -48,9 +49,16 @@ def prune_if_infeasible(
         What the prior says, where the trial goes on.
 
     Raises:
+        TypeError: If an argument has the wrong type.
         optuna.TrialPruned: If the prior refuses, with its reason.
         RuntimeError: If ``constraint`` is asked for and Optuna has no ``Trial.set_constraint``.
     """
+    if not isinstance(trial, optuna.Trial | optuna.trial.FixedTrial):
+        raise TypeError(f"trial: expected the optuna.Trial of the objective, received {trial!r}")
+    if not callable(prior):
+        raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {prior!r}")
+    if config is not None and not isinstance(config, Mapping):
+        raise TypeError(f"config: expected a mapping of parameter names to values, or None, received {config!r}")
     if constraint and not hasattr(trial, "set_constraint"):
         raise RuntimeError(
             f"constraint: expected Optuna 5 or newer, which has Trial.set_constraint, received {optuna.__version__}: "
@@ -60,6 +68,7 @@ def prune_if_infeasible(
     warn_if_failed(judgement, trial.number)
     if not isinstance(trial, optuna.Trial):
         return judgement
+    warn_if_silent(trial.study, trial.number, judgement)
     screen = _screen(trial, threshold, epsilon, seed)
     noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
     drawn = _drawn(trial, screen, noted)

@@ -32,6 +32,13 @@ def finished_trials(
     if test_accuracy is None and len(study.directions) > 1:
         raise ValueError("test_accuracy: expected the name of a user attribute, since the study has several objectives")
     complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    noted = {name for trial in complete for name in trial.user_attrs}
+    for argument, name in (("test_accuracy", test_accuracy), ("train_accuracy", train_accuracy)):
+        if complete and name is not None and name not in noted:
+            raise ValueError(
+                f"{argument}: expected a user attribute of the study's trials, such as {', '.join(sorted(noted))}, "
+                f"received {name!r}: call trial.set_user_attr({name!r}, ...) in the objective"
+            )
     return [
         FinishedTrial(
             trial.params,

@@ -39,6 +39,7 @@ from ntk_prior_optuna.internals import (
     reseed,
     warn_if_failed,
 )
+from ntk_prior_optuna.silence import warn_if_silent
 from ntk_prior_optuna.space import JointSpace, Space, require_space, single_value, uniform_draw
 
 EXPENSIVE_DRAWS = 3
@@ -228,6 +229,7 @@ class NTKPriorSampler(BaseSampler):
             drawn = Drawn.ENQUEUED
         judgement = judge(self._prior, trial.params)
         warn_if_failed(judgement, trial.number)
+        warn_if_silent(study, trial.number, judgement)
         if noted is None or noted.drawn is not drawn or noted.score != score_of(judgement):
             record = Record.of(judgement, drawn)
             study._storage.set_trial_user_attr(trial._trial_id, ATTRIBUTE, record.to_json())

@@ -1,0 +1,88 @@
+"""A prior that is never consulted must not go unnoticed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import optuna
+import pytest
+from known_priors import is_silent, likes_small_x
+from optuna import Trial
+from optuna.samplers import RandomSampler
+from optuna.trial import FixedTrial
+from optuna_support import sphere
+
+from ntk_prior import Budget, NTKPrior, Task
+from ntk_prior_optuna import NTKPriorSampler, finished_trials, prune_if_infeasible
+
+WARNING = "The prior had nothing to say about any of the first 5 trials, so it refuses nothing: "
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.LogCaptureFixture]:
+    monkeypatch.setattr(logging.getLogger("optuna"), "propagate", True)
+    with caplog.at_level(logging.WARNING, logger="optuna"):
+        yield caplog
+
+
+def own_names(trial: Trial) -> float:
+    return trial.suggest_float("init_gain", 0.5, 2.0) + trial.suggest_int("layers", 1, 64)
+
+
+def test_a_search_space_with_other_names_is_told_of_once_and_why(log: pytest.LogCaptureFixture) -> None:
+    prior = NTKPrior(Task.cifar10(500), Budget(100))
+    optuna.create_study(sampler=NTKPriorSampler(prior, RandomSampler())).optimize(own_names, n_trials=12)
+    assert log.text.count(WARNING) == 1
+    assert "lacks weight_variance, bias_variance, depth and has init_gain, layers" in log.text
+
+
+def test_so_is_a_gate_that_never_hears_of_a_network(log: pytest.LogCaptureFixture) -> None:
+    def gated(trial: Trial) -> float:
+        x = trial.suggest_float("x", -1, 1)
+        prune_if_infeasible(trial, is_silent)
+        return x
+
+    optuna.create_study(sampler=RandomSampler()).optimize(gated, n_trials=12)
+    assert log.text.count(WARNING) == 1
+
+
+def test_a_prior_that_has_spoken_once_may_be_silent(log: pytest.LogCaptureFixture) -> None:
+    def speaks_at_first(config: Any) -> Any:
+        return likes_small_x(config) if config["x"] == 0.25 else is_silent(config)
+
+    study = optuna.create_study(sampler=NTKPriorSampler(speaks_at_first, RandomSampler()))
+    study.enqueue_trial({"x": 0.25, "y": 0.0})
+    study.optimize(sphere, n_trials=12)
+    assert WARNING not in log.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((None, is_silent), "trial: expected the optuna.Trial of the objective, received None"),
+        ((FixedTrial({}), None), "prior: expected a callable such as ntk_prior.NTKPrior, received None"),
+        (
+            (FixedTrial({}), is_silent, 3),
+            "config: expected a mapping of parameter names to values, or None, received 3",
+        ),
+    ],
+)
+def test_the_gate_refuses_arguments_of_the_wrong_type(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        prune_if_infeasible(*arguments)
+
+
+def test_an_attribute_that_no_trial_has_is_an_error() -> None:
+    def objective(trial: Trial) -> float:
+        trial.set_user_attr("train_acc", 0.5)
+        return trial.suggest_float("x", 0, 1)
+
+    study = optuna.create_study(sampler=RandomSampler())
+    study.optimize(objective, n_trials=2)
+    assert [one.train_accuracy for one in finished_trials(study, train_accuracy="train_acc")] == [0.5, 0.5]
+    with pytest.raises(
+        ValueError, match="train_accuracy: expected a user attribute of the study's trials, such as tra"
+    ):
+        finished_trials(study, train_accuracy="train_accuracy")
