@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntk_prior.architecture import require_choice
+from ntk_prior.architecture import MAX_WEIGHT_VARIANCE, MIN_WEIGHT_VARIANCE, require_choice
 
 Array = NDArray[np.float64]
 
@@ -30,6 +30,7 @@ class Axis:
         low, high: The range that is shown.
         log: Whether equal ratios take equal lengths.
         whole: Whether it takes whole numbers only.
+        least, most: What no margin may pass: the field's own limits.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Axis:
     high: float
     log: bool = False
     whole: bool = False
+    least: float = -math.inf
+    most: float = math.inf
 
     @property
     def title(self) -> str:
@@ -91,24 +94,36 @@ class Axis:
             return replace(self, low=low, high=high)
         if self.log:
             margin = (high / low) ** 0.03
-            return replace(self, low=low / margin, high=high * margin)
+            return self._within(low / margin, high * margin)
         margin = 0.03 * (high - low)
-        return replace(self, low=max(low - margin, 0.0) if low >= 0 else low - margin, high=high + margin)
+        return self._within(max(low - margin, 0.0) if low >= 0 else low - margin, high + margin)
+
+    def _within(self, low: float, high: float) -> Axis:
+        """The same axis over a range, cut to the field's own limits."""
+        return replace(self, low=max(low, self.least), high=min(high, self.most))
 
 
 AXES: Mapping[str, Axis] = {
     axis.name: axis
     for axis in (
-        Axis("weight_variance", "σ<sub>w</sub>²", "weight variance", 0.5, 4.0),
+        Axis(
+            "weight_variance",
+            "σ<sub>w</sub>²",
+            "weight variance",
+            0.5,
+            4.0,
+            least=MIN_WEIGHT_VARIANCE,
+            most=MAX_WEIGHT_VARIANCE,
+        ),
         Axis("bias_variance", "σ<sub>b</sub>²", "bias variance", 0.0, 0.5),
         Axis("depth", "L", "depth (hidden layers)", 1, 64, log=True, whole=True),
         Axis("kernel_size", "k", "kernel size (pixels)", 1, 9, whole=True),
-        Axis("slope", "a", "negative slope", 0.0, 1.0),
-        Axis("keep_rate", "ρ", "keep rate of dropout", 0.8, 1.0),
+        Axis("slope", "a", "negative slope", 0.0, 1.0, most=1.0),
+        Axis("keep_rate", "ρ", "keep rate of dropout", 0.8, 1.0, least=1e-3, most=1.0),
         Axis("residual_scale", "α", "residual scale", 0.05, 2.0, log=True),
         Axis("steps", "t", "training steps", 10, 100_000, log=True, whole=True),
         Axis("learning_rate", "η", "learning rate (of the mean loss)", 1e-3, 1e2, log=True),
-        Axis("momentum", "μ", "momentum", 0.0, 0.99),
+        Axis("momentum", "μ", "momentum", 0.0, 0.99, most=0.9999),
         Axis("batch_size", "B", "batch size (examples)", 8, 4096, log=True, whole=True),
         Axis("width", "n", "width (units per layer)", 16, 4096, log=True, whole=True),
     )

@@ -49,8 +49,8 @@ class PlottedTrial(NamedTuple):
 
     @property
     def audited(self) -> bool:
-        """Whether it was launched whatever the prior says, so that it can speak against the prior."""
-        return self.launched and self.drawn is Drawn.PLAIN
+        """Whether it was launched whatever the prior says of it, so that it can speak against the prior."""
+        return self.launched and self.drawn is Drawn.PLAIN and self.score is not None
 
     def held_back(self, threshold: float) -> bool:
         """Whether it would have been refused, had it not been audited."""
