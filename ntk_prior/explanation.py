@@ -80,10 +80,8 @@ def reason_for(
     depth = _depth_limit(architecture, task, budget, calibration, verdict, limits, threshold)
     if verdict == "untrainable":
         return depth + _steps_needed(architecture, task, budget, found, calibration, threshold)
-    return depth + (
-        f"kernel regression keeps {100 * found.generalization:.2g} % of the best kernel's R^2 "
-        f"(kappa {saturated(found.log_kappa):.2g}{_width_words(architecture, task, budget, found)})"
-    )
+    words = _width_words(architecture, task, budget, found)
+    return depth + _memorizes(found, calibration.of(found, architecture, budget), threshold, words)
 
 
 def reason_from_spectrum(
@@ -105,7 +103,7 @@ def reason_from_spectrum(
     if verdict == "feasible":
         return _feasible(calibration.of(found, architecture, budget), threshold)
     if verdict == "memorizes_only":
-        return f"kernel regression keeps {100 * found.generalization:.2g} % of the best kernel's R^2 ({kappa})"
+        return _memorizes(found, calibration.of(found, architecture, budget), threshold)
     steps = np.ceil(np.geomspace(1.0, 1e12, 400))
 
     def trainability(count: float) -> float:
@@ -122,6 +120,13 @@ def _feasible(judged: Sides, threshold: float) -> str:
     return (
         f"trainability {judged.trainability:.2f} and generalization {judged.generalization:.2f} "
         f">= {threshold:g} (kappa {saturated(judged.log_kappa):.2g})"
+    )
+
+
+def _memorizes(found: Sides, judged: Sides, threshold: float, words: str = "") -> str:
+    return (
+        f"generalization {judged.generalization:.2g} < {threshold:g}, kernel regression keeps "
+        f"{100 * found.generalization:.2g} % of the best kernel's R^2 (kappa {saturated(found.log_kappa):.2g}{words})"
     )
 
 

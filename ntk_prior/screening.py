@@ -339,8 +339,9 @@ class Screen:
     ) -> Choice[T]:
         """The best-scored of several draws that the prior lets through, else of at most ``max_draws`` refused ones.
 
-        The first draw that the prior is silent about, or whose verdict is withdrawn, is launched unless a scored one
-        was let through before.
+        A draw that the prior is silent about, or whose verdict is withdrawn, is launched where it comes first. After
+        a scored one it is passed over, unless the prior refuses all others: so networks outside the theory keep the
+        share that the tuner gives them, and do not take the places of refused ones.
 
         Args:
             prior: Judges the draws.
@@ -358,6 +359,7 @@ class Screen:
         """
         passed: list[Scored[T]] = []
         held_back: list[Scored[T]] = []
+        unjudged: Choice[T] | None = None
         for drawn, draw in self._candidates(proposals, uniform):
             if passed and passed[0].drawn is not drawn:
                 break
@@ -367,9 +369,10 @@ class Screen:
             score = score_of(judgement)
             if score is None or str(judgement.verdict) in withdrawn:
                 # There is no score to compare it by, or none that counts.
-                if passed:
+                unjudged = unjudged or Choice(draw.origin, judgement, drawn, held_back)
+                if not passed and not held_back:
                     break
-                return Choice(draw.origin, judgement, drawn, held_back)
+                continue
             if self.refuses(judgement):
                 held_back.append(Scored(score, draw, judgement, Drawn.BEST_OF_REFUSED))
                 if on_refused is not None:
@@ -378,6 +381,8 @@ class Screen:
             passed.append(Scored(score, draw, judgement, drawn))
             if len(passed) == competing:
                 break
+        if unjudged is not None and not passed:
+            return unjudged
         if not passed and not held_back:
             raise ValueError(f"proposals: expected at least one draw for trial {number}, received none")
         best = max(passed or held_back, key=lambda one: one.score)

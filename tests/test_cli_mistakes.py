@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import optuna
 import pytest
 from typer.testing import CliRunner
 
@@ -67,3 +68,16 @@ def test_numbers_with_an_exponent_are_numbers(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_refused_before_hours_of_training(arguments: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_a_storage_that_cannot_be_opened_is_told_before_any_work(tmp_path: Path) -> None:
+    for storage in ("foo", f"sqlite:///{tmp_path}/no-such-folder/study.db", "postgresql+nodriver://host/db"):
+        with pytest.raises(ValueError, match=r"--storage: expected the URL of an Optuna storage.* cannot be opened"):
+            CliRunner().invoke(app, ["tune", "--storage", storage], catch_exceptions=False)
+
+
+def test_a_study_that_is_there_is_not_mixed_with_a_new_one(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/study.db"
+    optuna.create_study(study_name="mine", storage=storage)
+    with pytest.raises(ValueError, match=r"--study: expected a new name, received 'mine', .* add --resume"):
+        CliRunner().invoke(app, ["tune", "--storage", storage, "--study", "mine"], catch_exceptions=False)

@@ -63,9 +63,28 @@ def test_uniform_draws_do_not_compete_with_the_tuners() -> None:
     assert choose(Screen(max_draws=6), draws(0.1, 0.1, 0.1), draws(0.5, 0.9, 0.6)).judgement.score == 0.9
 
 
-def test_candidates_do_not_crowd_out_what_the_prior_is_silent_about() -> None:
-    assert choose(Screen(), draws(0.1, None, 0.9)).judgement.score is None
-    assert choose(Screen(), draws(0.4, None, 0.9)).judgement.score == 0.4
+def test_what_the_prior_is_silent_about_takes_no_place_of_a_scored_draw() -> None:
+    assert choose(Screen(), draws(None, 0.9)).judgement.score is None
+    assert choose(Screen(), draws(0.1, None, 0.9)).judgement.score == 0.9
+    assert choose(Screen(), draws(0.4, None, 0.9)).judgement.score == 0.9
+
+
+def test_what_the_prior_is_silent_about_is_launched_rather_than_what_it_refuses() -> None:
+    choice = choose(Screen(max_draws=6), draws(0.1, None, 0.2), draws(0.1, None, 0.2))
+    assert (choice.origin, choice.drawn, len(choice.refused)) == ("draw 1", Drawn.SCREENED, 4)
+
+
+@pytest.mark.parametrize("refused", [0.2, 0.8])
+def test_what_the_prior_is_silent_about_keeps_the_share_that_the_tuner_gives_it(refused: float) -> None:
+    def draws_of(number: int) -> Iterator[Draw[str]]:
+        random = np.random.default_rng(number)
+        while True:
+            scored = 0.1 if random.random() < refused else 0.9
+            yield Draw({"score": None if random.random() < 0.5 else scored}, "")
+
+    choices = [choose(Screen(seed=number), draws_of(number), draws_of(-number % 2**32)) for number in range(400)]
+    silent = sum(choice.judgement.score is None for choice in choices)
+    assert abs(silent - 200) < 3.5 * 10  # standard deviations of a binomial distribution
 
 
 def test_fewer_draws_compete_as_the_tuner_learns() -> None:

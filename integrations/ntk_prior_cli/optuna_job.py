@@ -19,6 +19,7 @@ from ntk_prior import NTKPrior
 from ntk_prior_cli.conclusion import MEASURES, OUTCOME, Launched, Outcome, conclude, facts
 from ntk_prior_cli.console import INTERRUPTED, errors, progress_bar
 from ntk_prior_cli.job import NOTES, Job
+from ntk_prior_cli.optuna_storage import storage_of_option, without_password
 from ntk_prior_cli.samplers import base_sampler
 from ntk_prior_cli.space import Domain, Floats, Integers, search_space
 from ntk_prior_cli.training import trained
@@ -36,6 +37,7 @@ RESULT = "result"
 def run(job: Job) -> int:
     """Run the job as an Optuna study; returns the exit code."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    require_new_name(job)
     images = load(job)
     prior = prepared_prior(job, images)
     space = {name: distribution(domain) for name, domain in search_space(job.kind).items()}
@@ -67,10 +69,26 @@ def run(job: Job) -> int:
     return 0 if launched else 1
 
 
+def require_new_name(job: Job) -> None:
+    """Refuse a storage that cannot be opened, and a study that is there already, before anything dear is done.
+
+    Raises:
+        ValueError: If the storage cannot be opened, or holds the study and it is not to be resumed.
+    """
+    if job.storage is None:
+        return
+    with storage_of_option(job.storage) as shown:
+        if job.study in optuna.get_all_study_names(job.storage) and not job.resume:
+            raise ValueError(
+                f"--study: expected a new name, received {job.study!r}, which is in {shown}: add --resume to go on "
+                "with it, or give another name"
+            )
+
+
 def page_content(job: Job, study: optuna.Study, prior: NTKPrior) -> Run:
     """The study as the report shows it."""
     from ntk_prior_cli.measures import Measures, foretold  # the report has an extra of its own
-    from ntk_prior_cli.optuna_source import run_of_study, without_password
+    from ntk_prior_cli.optuna_source import run_of_study
 
     told = {"Storage": without_password(job.storage)} if job.storage else {}
     found = run_of_study(study, None, outcome_name=OUTCOME, prior=prior, facts=told)

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from ntk_prior import PlottedTrial
 from ntk_prior.screening import Record
 from ntk_prior_cli.job import NOTES
+from ntk_prior_cli.optuna_storage import opened_storage, storage_of_option
 from ntk_prior_optuna.history import ATTRIBUTE, refused_before
 from ntk_prior_optuna.visualization import plotted_trials
 from ntk_prior_optuna.visualization.records import (
@@ -29,7 +25,6 @@ from ntk_prior_optuna.visualization.records import (
 )
 from ntk_prior_report import Row, Run
 
-_SQLITE = b"SQLite format 3\x00"
 _LONGEST = 500
 
 
@@ -44,8 +39,7 @@ def load_study(name: str, storage: str) -> optuna.Study:
         ValueError: If there is no such storage, or no such study in it.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    shown = without_password(storage)
-    try:
+    with storage_of_option(storage) as shown:
         opened = opened_storage(storage)
         names = optuna.get_all_study_names(opened)
         if name not in names:
@@ -55,42 +49,6 @@ def load_study(name: str, storage: str) -> optuna.Study:
                 "these, or another --storage"
             )
         return optuna.load_study(study_name=name, storage=opened)
-    except (SQLAlchemyError, ImportError, RuntimeError, json.JSONDecodeError) as error:
-        told = str(error).partition("\n")[0]
-        raise ValueError(
-            f"--storage: expected the URL of an Optuna storage, such as sqlite:///study.db, received {shown!r}, which "
-            f"cannot be read ({told}): see that it is there and that its driver is installed"
-        ) from error
-
-
-def opened_storage(storage: str) -> str | optuna.storages.BaseStorage:
-    """What Optuna opens.
-
-    Raises:
-        ValueError: If a file is expected and there is none, which Optuna would create.
-    """
-    file = Path(storage)
-    if file.is_file():
-        with file.open("rb") as stream:
-            if stream.read(len(_SQLITE)) == _SQLITE:
-                return f"sqlite:///{file}"
-        return JournalStorage(JournalFileBackend(str(file)))
-    url = None if "://" not in storage else make_url(storage)
-    database = None if url is None else url.database
-    if url is None or (url.get_backend_name() == "sqlite" and not (database and Path(database).is_file())):
-        raise ValueError(
-            f"--storage: expected the URL of an Optuna storage that exists, such as sqlite:///study.db, received "
-            f"{storage!r}: give the one that the study was run with"
-        )
-    return storage
-
-
-def without_password(storage: str) -> str:
-    """A storage's URL as it may be shown."""
-    try:
-        return make_url(storage).render_as_string(hide_password=True)
-    except ArgumentError:
-        return storage
 
 
 def run_of_study(study: optuna.Study, objective: int | None, **known: Any) -> Run:

@@ -129,7 +129,8 @@ def _run(
             raise ValueError(
                 f"{option}: expected none with --storage, received {str(value)!r}: the study knows its objectives"
             )
-    from ntk_prior_cli.optuna_source import load_study, run_of_study, without_password  # this needs Optuna
+    from ntk_prior_cli.optuna_source import load_study, run_of_study  # this needs Optuna
+    from ntk_prior_cli.optuna_storage import without_password
 
     return run_of_study(load_study(study, storage), objective, facts={"Storage": without_password(storage)})
 

@@ -65,7 +65,7 @@ def prune_if_infeasible(
             "upgrade Optuna, or leave constraint=False"
         )
     judgement = judge(prior, trial.params if config is None else config)
-    warn_if_failed(judgement, trial.number)
+    warn_if_failed(judgement, trial.number, set())
     if not isinstance(trial, optuna.Trial):
         return judgement
     warn_if_silent(trial.study, trial.number, judgement)
@@ -75,7 +75,7 @@ def prune_if_infeasible(
     refused = drawn not in (Drawn.PLAIN, Drawn.ENQUEUED) and screen.refuses(judgement)
     if refused:
         refused = screen.refuses(judgement, _history(trial.study).withdrawn(screen.threshold))
-    # At most two writes a trial: the sampler's note, and then either a better one or the constraint.
+    # At most two notes a trial: the sampler's, and then either a better one or the constraint.
     if noted is None or (not constraint and (refused or noted.score != score_of(judgement))):
         trial.set_user_attr(ATTRIBUTE, Record.of(judgement, drawn, gated=True, refused=refused).to_json())
     if constraint and ATTRIBUTE not in trial.constraints:

@@ -60,9 +60,16 @@ def is_enqueued(trial: Trial) -> bool:
     return bool(trial._fixed_params)
 
 
-def warn_if_failed(judgement: Judgement, number: int) -> None:
-    """Tell the user, as Optuna does, that the prior raised an error for the parameters of a trial."""
-    if isinstance(judgement, Silence) and judgement.failed:
+def warn_if_failed(judgement: Judgement, number: int, told: set[str]) -> None:
+    """Tell the user, as Optuna does, that the prior raised an error for the parameters of a trial.
+
+    Args:
+        judgement: What the prior said.
+        number: Of the trial.
+        told: Errors that the user knows of, to which this one is added.
+    """
+    if isinstance(judgement, Silence) and judgement.failed and judgement.reason not in told:
+        told.add(judgement.reason)
         _logger.warning(f"Trial {number} was not judged: {judgement.reason}")
 
 

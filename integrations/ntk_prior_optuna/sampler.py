@@ -64,9 +64,10 @@ class NTKPriorSampler(BaseSampler):
     than the prior knows. Where the prior refuses all of half of ``max_draws``, the draws are uniform over the space; if
     those are refused too, the best-scored one is launched. Without ``search_space`` the space of the first trials is
     unknown, and they are the base sampler's. Configurations that the prior is silent about (``outside_theory``,
-    parameters missing) are never refused, nor are enqueued trials. In a conditional space a draw is judged by the
-    parameters that finished trials with its categorical values used. ``GridSampler`` and ``BruteForceSampler`` are left
-    as they are, since they must visit each point: use ``prune_if_infeasible`` with them.
+    parameters missing) are never refused, nor are enqueued trials, and they keep the share of trials that the base
+    sampler gives them: a refused draw is made again until the prior knows the new one. In a conditional space a draw is
+    judged by the parameters that finished trials with its categorical values used. ``GridSampler`` and
+    ``BruteForceSampler`` are left as they are, since they must visit each point: use ``prune_if_infeasible`` with them.
 
     What a wrong prior can cost:
 
@@ -137,6 +138,7 @@ class NTKPriorSampler(BaseSampler):
         self.screen = Screen(threshold, epsilon, max_draws, coins, candidates)
         self._gate_only = repeats_itself(self._base_sampler)
         self._histories = Histories()
+        self._told: set[str] = set()
 
     def __str__(self) -> str:
         return f"{type(self).__name__}({self._base_sampler})"
@@ -228,7 +230,7 @@ class NTKPriorSampler(BaseSampler):
         if enqueued_params(trial):
             drawn = Drawn.ENQUEUED
         judgement = judge(self._prior, trial.params)
-        warn_if_failed(judgement, trial.number)
+        warn_if_failed(judgement, trial.number, self._told)
         warn_if_silent(study, trial.number, judgement)
         if noted is None or noted.drawn is not drawn or noted.score != score_of(judgement):
             record = Record.of(judgement, drawn)

@@ -59,8 +59,9 @@ class NTKPriorSearch(Searcher):
     of them is launched; after twenty trials fewer and fewer compete. All others are handed back to the search
     algorithm. Where the prior refuses all of half of ``max_draws``, the draws are uniform over the space, by Ray Tune's
     own samplers; if those are refused too, ``on_exhausted`` says what happens. Configurations that the prior is silent
-    about (``outside_theory``, parameters missing) are never refused, nor are ``points_to_evaluate``. Limiters and
-    repeaters go around it: ``ConcurrencyLimiter(NTKPriorSearch(...), 4)``, ``Repeater(NTKPriorSearch(...), 3)``.
+    about (``outside_theory``, parameters missing) are never refused, nor are ``points_to_evaluate``, and keep the share
+    of trials that the search algorithm gives them. Limiters and repeaters go around it:
+    ``ConcurrencyLimiter(NTKPriorSearch(...), 4)``, ``Repeater(NTKPriorSearch(...), 3)``.
 
     What a wrong prior can cost is bounded exactly as for ``ntk_prior_optuna.NTKPriorSampler``: a share ``epsilon`` of
     the trials, and every third of the first twelve, is the wrapped search algorithm's own first proposal whatever the
