@@ -68,6 +68,22 @@ def test_a_declared_conditional_space_is_judged_by_branches_as_soon_as_they_are_
     assert all(note["score"] is not None for note in notes(study))
 
 
+def test_a_branch_outside_the_theory_gets_no_trials_of_a_branch_whose_draws_are_refused() -> None:
+    def prior(config: Mapping[str, Any]) -> Judged:
+        return judged(None if config["model"] == "forest" else 0.9 if config["x"] < -0.6 else 0.1)
+
+    space: dict[str, BaseDistribution] = {
+        "model": CategoricalDistribution(["network", "forest"]),
+        "x": FloatDistribution(-1, 1),
+    }
+    study = study_of(NTKPriorSampler(prior, RandomSampler(seed=0), epsilon=0.0, search_space=space, seed=0))
+    for _ in range(100):
+        study.tell(study.ask(space), 0.0)
+    launched = [trial.params for trial in study.trials]
+    assert abs(sum(params["model"] == "forest" for params in launched) - 50) < 15
+    assert all(params["x"] < -0.6 for params in launched if params["model"] == "network")
+
+
 def test_a_parameter_whose_range_varies_is_unknown_before_the_trial_unless_declared() -> None:
     def objective(trial: optuna.Trial) -> float:
         return trial.suggest_float("x", -1, 1) + trial.suggest_int("y", 0, 5 + trial.number)
