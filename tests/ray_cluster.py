@@ -44,7 +44,8 @@ class LosesANode(tune.Callback):
 
 def main() -> None:
     node = {"num_cpus": 1, "object_store_memory": ray_local.OBJECT_STORE}
-    cluster = Cluster(initialize_head=True, head_node_args=node)
+    # No trial fits on the head, which has the driver and must stay.
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "num_cpus": 0})
     nodes = [cluster.add_node(**node) for _ in range(2)]
     ray_local.start(cluster.address)
     cluster.wait_for_nodes()
