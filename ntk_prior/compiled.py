@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
+from pathlib import Path
 from typing import Any
 
 from numba import njit
@@ -23,16 +25,39 @@ _EXACT = {"contract", "nsz"}
 _SUMMING = {*_EXACT, "reassoc", "nnan"}
 """Where many terms are added up and their order does not matter, sums become vector instructions."""
 
-entry = njit(fastmath=_EXACT, **_OPTIONS)
-entry_summing = njit(fastmath=_SUMMING, **_OPTIONS)
+_MODULES = sorted(Path(__file__).parent.glob("*.py"))
+_SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in _MODULES)).hexdigest()
+
+
+def _compiling(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """As ``njit``, with a cache on disk that holds while no module of the package changes.
+
+    numba asks about the file of a function alone, though what it has compiled contains what the function calls, and
+    constants, from other files: after an update of those it would go on with the old ones, mixed with new ones.
+    """
+    compiler = njit(**options)
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        dispatcher = compiler(function)
+        # numba has no setting for this; without such a cache (a folder that may not be written) there is no such file.
+        index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+        if index is not None:
+            index._source_stamp = _SOURCES
+        return dispatcher
+
+    return compiled
+
+
+entry = _compiling(fastmath=_EXACT, **_OPTIONS)
+entry_summing = _compiling(fastmath=_SUMMING, **_OPTIONS)
 """For functions that Python calls."""
 
 _INNER: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True}
 inlined = njit(inline="always")
 """For formulas inside a loop over nodes or groups, which then becomes vector instructions."""
 
-inner = njit(fastmath=_EXACT, **_INNER)
-inner_summing = njit(fastmath=_SUMMING, **_INNER)
+inner = _compiling(fastmath=_EXACT, **_INNER)
+inner_summing = _compiling(fastmath=_SUMMING, **_INNER)
 """For functions that only compiled code calls: compiling the way in from Python would take as long as the function."""
 
 _CHUNK = 4096

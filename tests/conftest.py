@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from sqlalchemy import create_engine, make_url, text
-
-# numba's cache notices a change of the file that a function is in, not of those whose functions it calls.
-REPOSITORY = Path(__file__).parents[1]
-SOURCES = b"".join(path.read_bytes() for path in sorted((REPOSITORY / "ntk_prior").glob("*.py")))
-CACHE = REPOSITORY / ".pytest_cache" / "numba" / hashlib.sha256(SOURCES).hexdigest()[:16]
-os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE))
 
 # A shell lets what it starts in the background ignore Ctrl-C, and that is handed down to the commands that tests stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
