@@ -351,6 +351,11 @@ def test_without_a_base_sampler_it_is_tpe() -> None:
     [
         ({"prior": 3}, TypeError, "prior: expected a callable"),
         ({"base_sampler": "tpe"}, TypeError, "base_sampler: expected an Optuna sampler or None, received 'tpe'"),
+        (
+            {"base_sampler": NTKPriorSampler(is_silent)},
+            ValueError,
+            "base_sampler: expected a sampler without a prior of its own, received NTKPriorSampler",
+        ),
         ({"search_space": [1]}, TypeError, r"search_space: expected a mapping .* received \[1\]"),
         ({"search_space": {"x": (0, 1)}}, TypeError, r"search_space: .* received \(0, 1\) for 'x'"),
         ({"threshold": 2}, ValueError, r"threshold: expected a value in \[0, 1\], received 2"),

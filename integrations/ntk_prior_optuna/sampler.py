@@ -130,6 +130,8 @@ class NTKPriorSampler(BaseSampler):
             raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {prior!r}")
         if base_sampler is not None and not isinstance(base_sampler, BaseSampler):
             raise TypeError(f"base_sampler: expected an Optuna sampler or None, received {base_sampler!r}")
+        if base_sampler is not None and found_in(base_sampler) is not None:
+            raise ValueError(f"base_sampler: expected a sampler without a prior of its own, received {base_sampler}")
         self._prior = prior
         self._base_sampler = TPESampler() if base_sampler is None else base_sampler
         self._declared = None if search_space is None else require_space(search_space)
