@@ -13,7 +13,7 @@ DIST ?= dist
 # uv compiles nothing at installation: unless imports keep what they compile, every process compiles all of it again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install demo test test-older-optuna test-newest-jax lint docs format bench constraints wheel clean
+.PHONY: help install demo test test-older-optuna test-newest-jax lint docs notebook format bench constraints wheel clean
 
 help:
 	@echo "make demo               tune a network on real images, hopeless configurations refused before launch"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-newest-jax    run the tests of what stands on JAX with its newest release (needs Python 3.12 or 3.13)"
 	@echo "make lint               ruff, mypy and import-linter"
 	@echo "make docs               build the documentation into build/site/ and check its links"
+	@echo "make notebook           run the quick start's notebook, in less than two minutes a cell"
 	@echo "make format             let ruff rewrite the sources"
 	@echo "make bench              measure the predictor and the exact tier against neural-tangents and NumPy, and what ask and suggest cost"
 	@echo "make wheel              build the wheel into $(DIST)/"
@@ -78,6 +79,11 @@ lint: $(STAMP)
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python .ci/check_links.py build/site
+
+# Into build/, so that the notebook with its still pictures stays as it is.
+notebook: $(STAMP)
+	$(BIN)/jupyter nbconvert --to notebook --execute --ExecutePreprocessor.timeout=120 --output-dir build \
+	  examples/quickstart.ipynb
 
 format: $(STAMP)
 	$(BIN)/ruff format .
