@@ -279,6 +279,16 @@ def test_a_ctrl_c_whose_exception_is_lost_stops_after_the_running_trial() -> Non
     assert [trial.state for trial in study.trials] == [optuna.trial.TrialState.COMPLETE] * 2
 
 
+def test_an_interrupt_without_a_signal_stops_too() -> None:
+    study = optuna.create_study()
+
+    def objective(trial: optuna.Trial) -> float:
+        raise KeyboardInterrupt
+
+    assert not optimised(study, objective, 10)
+    assert len(study.trials) == 1
+
+
 def completed(storage: str) -> int:
     try:
         study = optuna.load_study(study_name="ntk-prior", storage=storage)

@@ -210,7 +210,7 @@ def test_zero_has_no_place_on_a_logarithmic_axis() -> None:
         assert [has_place(one, across, AXES["depth"]) for one in (none, some)] == places
 
 
-@pytest.mark.parametrize("found", [ntp.Architecture(1.5, 0.1, 7), {"depth": 7}, None, KeyError("layers")])
+@pytest.mark.parametrize("found", [ntp.Architecture(1.5, 0.1, 7), {"depth": 7}, None, 3, KeyError("layers")])
 def test_parameters_are_shown_by_the_names_of_the_theory_next_to_their_own(found: Any) -> None:
     def translated(config: Any) -> Any:
         if isinstance(found, Exception):
@@ -220,5 +220,5 @@ def test_parameters_are_shown_by_the_names_of_the_theory_next_to_their_own(found
     prior = ntp.NTKPrior(ntp.Task.equicorrelated(20), ntp.Budget(10), translated)
     shown = in_fields({"layers": 7}, prior)
     assert shown["layers"] == 7
-    assert shown.get("depth") == (None if found is None or isinstance(found, Exception) else 7)
+    assert shown.get("depth") == (7 if isinstance(found, ntp.Architecture | dict) else None)
     assert in_fields({"layers": 7}, None) == {"layers": 7}

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -131,8 +131,10 @@ def optimised(study: optuna.Study, objective: Callable[[Trial], float], trials: 
             if interrupted.is_set():
                 study.stop()
 
-        with suppress(KeyboardInterrupt):
+        try:
             study.optimize(objective, n_trials=trials, callbacks=[advance])
+        except KeyboardInterrupt:
+            interrupted.set()
     if interrupted.is_set():
         errors.print("stopped: everything finished so far is kept")
     return not interrupted.is_set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -15,11 +15,11 @@ from ntk_prior.screening import Record
 from ntk_prior_cli.job import NOTES
 from ntk_prior_cli.optuna_storage import opened_storage, storage_of_option
 from ntk_prior_optuna.history import ATTRIBUTE, refused_before
-from ntk_prior_optuna.visualization import plotted_trials
 from ntk_prior_optuna.visualization.records import (
     evidence,
     logarithmic,
     plotted_refusals,
+    plotted_trial,
     settings_of,
     threshold_of,
 )
@@ -63,13 +63,8 @@ def run_of_study(study: optuna.Study, objective: int | None, **known: Any) -> Ru
         ValueError: If there is no such objective, or several and none is given.
     """
     chosen = _objective(study, objective)
-    target: Callable[[FrozenTrial], float] | None = None
-    if len(study.directions) > 1:
-        target = lambda trial: float(trial.values[chosen])  # noqa: E731
-    plotted = {trial.name: trial for trial in plotted_trials(study, target=target)}
-    # Trials may begin meanwhile: those that the figures do not know yet are left out.
-    trials = [trial for trial in study.get_trials(deepcopy=False) if f"trial {trial.number}" in plotted]
-    launched = [_row(trial, plotted[f"trial {trial.number}"]) for trial in trials]
+    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.params]
+    launched = [_row(trial, plotted_trial(trial, lambda one: float(one.values[chosen]))) for trial in trials]
     refused = [
         Row(one, draw.config, state="never launched", reason=draw.reason)
         for trial in trials

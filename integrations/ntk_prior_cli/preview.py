@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +12,11 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from ntk_prior import Architecture, Budget, FeasibilityTable, NTKPrior, PlottedTrial, Verdict, plot_phase_diagram
+from ntk_prior import FeasibilityTable, NTKPrior, PlottedTrial, Verdict, plot_phase_diagram
 from ntk_prior.plots import theme
 from ntk_prior.plots.axes import PREFERRED
 from ntk_prior.plots.trials import slice_through
+from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS
 from ntk_prior_cli.console import errors, output
 from ntk_prior_cli.options import (
     AsJson,
@@ -42,7 +42,6 @@ BINS = 5
 SLICED = 500
 """Draws in whose middle a picture lies."""
 TOO_MUCH, TOO_LITTLE = 0.9, 0.05
-KNOWN = [field.name for kind in (Architecture, Budget) for field in fields(kind)]
 SILENT = 0.5
 """Share of a space outside the theory from which the user is told why."""
 
@@ -92,7 +91,7 @@ def preview(
         output.print_json(json.dumps(report))
     else:
         _print(report)
-    ignored = [name for name in columns if name not in KNOWN]
+    ignored = [name for name in columns if name not in (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS)]
     if ignored:
         errors.print(f"note: the prior does not look at {', '.join(ignored)}", markup=False, highlight=False)
     refused, silent = report["refused"], found.score.mask

@@ -201,11 +201,9 @@ class NTKPriorSampler(BaseSampler):
 
     def _note_settings(self, study: Study, history: History) -> None:
         """Keep in the study what a report should say of its sampler, unless this process knows that it is there."""
-        settings = {
-            "base_sampler": str(self._base_sampler),
-            **{name: getattr(self.screen, name) for name in ("threshold", "epsilon", "max_draws", "candidates")},
-            "seed": self.screen.seed if self._seeded else None,
-        }
+        settings = {"base_sampler": str(self._base_sampler), **vars(self.screen)}
+        if not self._seeded:
+            settings["seed"] = None
         # By the storage, since the study may be a pruner's stand-in that has no attributes.
         if history.settings is None:
             history.settings = study._storage.get_study_user_attrs(study._study_id).get(ATTRIBUTE)

@@ -63,11 +63,9 @@ def in_fields(params: Mapping[str, Any], prior: NTKPrior | None) -> Mapping[str,
         return params
     try:
         mapped = prior.to_architecture(params)
+        return {**params, **(vars(mapped) if isinstance(mapped, Architecture) else mapped or {})}
     except Exception:  # the user's code, which tuners do not stop for either
         return params
-    if mapped is None:
-        return params
-    return {**params, **(vars(mapped) if isinstance(mapped, Architecture) else mapped)}
 
 
 def map_axes(

@@ -80,7 +80,7 @@ def plotted_trials(
     """
     outcome = goal(study, target, "").of
     trials = study.get_trials(deepcopy=False)
-    launched = [_plotted(trial, outcome, prior) for trial in trials if trial.params]
+    launched = [plotted_trial(trial, outcome, prior) for trial in trials if trial.params]
     refused = [one for trial in trials for one in plotted_refusals(trial, prior)]
     return [*launched, *refused]
 
@@ -99,7 +99,8 @@ def plotted_refusals(trial: FrozenTrial, prior: NTKPrior | None = None) -> list[
     ]
 
 
-def _plotted(trial: FrozenTrial, outcome: Target, prior: NTKPrior | None) -> PlottedTrial:
+def plotted_trial(trial: FrozenTrial, outcome: Target, prior: NTKPrior | None = None) -> PlottedTrial:
+    """One trial, with its outcome if it is complete."""
     record = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
     refused = record is not None and was_refused(trial, record)
     complete = trial.state == TrialState.COMPLETE
