@@ -77,7 +77,11 @@ class Drawn(StrEnum):
     """How a launched configuration came about."""
 
     PLAIN = "plain"
-    """The tuner's own draw, whatever the prior says of it."""
+    """The tuner's own draw, although the prior could have screened it: an audit."""
+    UNJUDGED = "unjudged"
+    """The tuner's own draw, about which the prior was silent."""
+    UNSEEN = "unseen"
+    """The tuner's own draw, made before the space was known, so that the prior could not be asked."""
     SCREENED = "screened"
     """The tuner's draw that the prior scored best of those that it did not refuse."""
     UNIFORM = "uniform"
@@ -187,7 +191,7 @@ class Record(NamedTuple):
         """
         if self.score is None or self.drawn is Drawn.ENQUEUED:
             return None
-        return Evidence(self.score, self.drawn is Drawn.PLAIN, losses, self.verdict)
+        return Evidence(self.score, self.drawn in (Drawn.PLAIN, Drawn.UNSEEN), losses, self.verdict)
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON-serialisable values, never NaN."""

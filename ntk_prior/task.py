@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -81,6 +82,8 @@ class Task:
         n_features: Numbers per input.
         n_pixels: Pixels per image, or None for inputs without a grid.
         views: One ``View`` per kind of network that the data allow.
+        chance: Accuracy of always answering the most frequent class; ``1 / n_classes`` where classes are equally
+            frequent, which NaN stands for.
     """
 
     n_train: int
@@ -89,6 +92,11 @@ class Task:
     n_features: int
     n_pixels: int | None
     views: Mapping[ViewName, View] = field(repr=False)
+    chance: float = math.nan
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.chance):
+            object.__setattr__(self, "chance", 1.0 / self.n_classes)
 
     @classmethod
     def from_arrays(
@@ -126,6 +134,7 @@ class Task:
         seed = require_integer("seed", seed, 0, 2**128)
         groups = require_integer("groups", groups, 1, 20_000)
         size = min(max_samples, len(inputs), n_train)
+        frequencies = np.bincount(labels)
         chosen = np.random.default_rng(seed).permutation(len(inputs))[:size]
         inputs, labels = inputs[chosen], labels[chosen]
         views: dict[ViewName, View] = {"fcn": whole_inputs(inputs, labels, groups)}
@@ -136,7 +145,8 @@ class Task:
                 "cnn": _from_pixels(pixel_nodes(inputs, labels, groups, pooled=False)),
                 "cnn_pooled": _from_pixels(pixel_nodes(inputs, labels, groups, pooled=True)),
             }
-        measured = cls(size, n_test, len(np.unique(np.asarray(y))), inputs[0].size, n_pixels, views)
+        chance = float(frequencies.max() / frequencies.sum())
+        measured = cls(size, n_test, len(frequencies), inputs[0].size, n_pixels, views, chance)
         return measured if n_train == size else measured.at(n_train)
 
     def at(self, n_train: int) -> Task:
@@ -247,6 +257,8 @@ class Task:
             n_features=require_integer("n_features", values["n_features"], 1, 10**9),
             n_pixels=None if n_pixels is None else require_integer("n_pixels", n_pixels, 1, 10**9),
             views=views,
+            # Summaries written before it was kept stand for equally frequent classes.
+            chance=math.nan if values.get("chance") is None else require_real("chance", values["chance"], 0.0, 1.0),
         )
 
 
