@@ -18,6 +18,19 @@ MAX_DEPTH = 10_000
 MIN_WEIGHT_VARIANCE, MAX_WEIGHT_VARIANCE = 1e-3, 1e3
 
 
+_SHOWN = 200
+"""Characters of a value that a message repeats."""
+
+
+def shown(value: object) -> str:
+    """A value as messages repeat it: its repr, cut to 200 characters, with control characters escaped."""
+    text = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in repr(value)[: _SHOWN + 1]
+    )
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
 def require_real(name: str, value: Any, low: float, high: float, *, open_low: bool = False) -> float:
     """Return ``value`` as a float, or raise an error that states expected and received.
 
@@ -33,12 +46,12 @@ def require_real(name: str, value: Any, low: float, high: float, *, open_low: bo
         ValueError: If it is NaN or outside the interval.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}: expected a real number, received {value!r}")
+        raise TypeError(f"{name}: expected a real number, received {shown(value)}")
     number = float(value)
     too_low = number <= low if open_low else number < low
     if math.isnan(number) or too_low or number > high:
         bracket = "(" if open_low else "["
-        raise ValueError(f"{name}: expected a value in {bracket}{low:g}, {high:g}], received {value!r}")
+        raise ValueError(f"{name}: expected a value in {bracket}{low:g}, {high:g}], received {shown(value)}")
     return number
 
 
@@ -50,10 +63,10 @@ def require_integer(name: str, value: Any, low: int, high: int) -> int:
         ValueError: If it is not a whole number in ``[low, high]``.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}: expected an integer, received {value!r}")
+        raise TypeError(f"{name}: expected an integer, received {shown(value)}")
     number = float(value)
     if not number.is_integer() or not low <= number <= high:
-        raise ValueError(f"{name}: expected an integer in [{low}, {high}], received {value!r}")
+        raise ValueError(f"{name}: expected an integer in [{low}, {high}], received {shown(value)}")
     return int(number)
 
 
@@ -64,7 +77,7 @@ def require_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
         ValueError: If it is none of them.
     """
     if value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(choices)}, received {value!r}")
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, received {shown(value)}")
     return str(value)
 
 
@@ -75,7 +88,7 @@ def require_flag(name: str, value: Any) -> bool:
         TypeError: If ``value`` is neither a bool nor a NumPy bool.
     """
     if type(value).__name__ not in ("bool", "bool_"):
-        raise TypeError(f"{name}: expected True or False, received {value!r}")
+        raise TypeError(f"{name}: expected True or False, received {shown(value)}")
     return bool(value)
 
 
@@ -86,7 +99,7 @@ def require_instance(name: str, value: Any, kind: type) -> None:
         TypeError: If it is not.
     """
     if not isinstance(value, kind):
-        raise TypeError(f"{name}: expected ntk_prior.{kind.__name__}, received {value!r}")
+        raise TypeError(f"{name}: expected ntk_prior.{kind.__name__}, received {shown(value)}")
 
 
 @dataclass(frozen=True)
@@ -141,7 +154,7 @@ class Architecture:
         put("bias_variance", require_real("bias_variance", self.bias_variance, 0.0, 1e3))
         put("depth", require_integer("depth", self.depth, 1, MAX_DEPTH))
         if not isinstance(self.activation, str) and not callable(self.activation):
-            raise TypeError(f"activation: expected a name or a callable, received {self.activation!r}")
+            raise TypeError(f"activation: expected a name or a callable, received {shown(self.activation)}")
         if isinstance(self.activation, str):
             put("activation", _SPELT.get(self.activation.lower().replace("_", ""), self.activation))
         require_choice("kind", self.kind, get_args(Kind))
