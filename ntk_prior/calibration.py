@@ -29,6 +29,7 @@ from ntk_prior.architecture import Architecture, require_integer, require_real
 from ntk_prior.budget import Budget
 from ntk_prior.judge import WIDTH_GAIN, Sides
 from ntk_prior.outcomes import Outcome, Reliability, reliability, split
+from ntk_prior.spectrum import LARGEST
 from ntk_prior.trees import Trees, sums, trees_from_json, trees_to_json
 
 Array = NDArray[np.float64]
@@ -42,7 +43,11 @@ FEATURES = ("learnt", "ranked", "carried", "carried_ranking", "generalization", 
 """What the models see of a configuration, see ``features``; the larger, the better."""
 
 _OVERSHOOTS = math.log(4.0)
-"""Beyond this many times the largest stable learning rate (its logarithm) no network trains."""
+"""Beyond this many times the largest rate at which networks train (its logarithm) nothing is left but overshooting."""
+
+OUT_OF_REACH = 0.1
+"""Where even a bound on the correlation of outputs and training labels is below this, nothing is learnt: the outputs
+cannot move by more than a tenth of the labels' size."""
 
 _SLENDEREST = 10.0
 """Depth / width counts up to this."""
@@ -107,7 +112,7 @@ def features(found: Sides, shape: Shape) -> Array:
     columns = [getattr(found, name) for name in FEATURES if name in Sides._fields]
     for ratio in (slender, slender / shape.window):
         lift = np.log1p(np.sqrt(np.expm1(np.minimum(WIDTH_GAIN * ratio, 50.0))))
-        columns.append(-(found.log_excess + lift))
+        columns.append(-(found.log_overshoot + lift))
     columns.append(-np.minimum(slender / shape.window, _SLENDEREST))
     return np.array(columns, dtype=np.float64).reshape(len(FEATURES), -1).T.copy()
 
@@ -185,22 +190,21 @@ class Calibration:
         """
         rows = features(found, shape)
         trains, generalizes = (expit(model.log_odds(rows)) for model in (self.trains, self.generalizes))
-        # The models have seen no rates far beyond; there, nothing but overshooting is left.
-        trains = np.where(np.asarray(found.log_excess) > _OVERSHOOTS, 0.0, trains)
+        # The models have seen no rates far beyond, where nothing but overshooting is left, and no kernel that is not
+        # finite.
+        hopeless = (np.asarray(found.log_overshoot) > _OVERSHOOTS) | (np.asarray(found.log_kappa) >= LARGEST)
+        trains = np.where(hopeless, 0.0, trains)
         return found._replace(trainability=trains, generalization=generalizes)
 
     def of(self, found: Sides, architecture: Architecture | None, budget: Budget) -> Sides:
-        """The same for one configuration, as numbers. Adam's sides are bounds, not estimates, and stay as they are."""
-        if budget.optimizer == "adam":
-            return found
-        judged = self(found, Shape.of(architecture, budget))
-        return judged._replace(
-            trainability=float(judged.trainability[0]), generalization=float(judged.generalization[0])
-        )
+        """The same for one configuration, as numbers; NaN where nothing is known, see ``bounded``."""
+        judged = bounded(found) if budget.optimizer == "adam" else self(found, Shape.of(architecture, budget))
+        trainability, generalization = (np.ravel(side)[0] for side in judged[:2])
+        return judged._replace(trainability=float(trainability), generalization=float(generalization))
 
     def of_rows(self, found: Sides, rows: NDArray[np.void]) -> Sides:
         """The same for configurations made by ``judge.encode`` that share an optimiser."""
-        return found if rows["adam"][0] > 0 else self(found, Shape.of_rows(rows))
+        return bounded(found) if rows["adam"][0] > 0 else self(found, Shape.of_rows(rows))
 
     def moved(self, rows: Array, outcomes: Sequence[Outcome]) -> Calibration:
         """This calibration moved by finished trials, as far as their number allows.
@@ -252,6 +256,22 @@ class Calibration:
             _model_from_json("generalizes", values["generalizes"]),
             require_integer("trials", values["trials"], 0, 10**9),
         )
+
+
+def bounded(found: Sides) -> Sides:
+    """Sides that are bounds, as under Adam: no probabilities, but for the certainty that a network cannot train.
+
+    Args:
+        found: Both sides by the theory, of one configuration or of n.
+
+    Returns:
+        The same with the bound for ``trainability`` where it is below ``OUT_OF_REACH``; NaN elsewhere, and NaN for
+        ``generalization``.
+    """
+    bound = np.asarray(found.trainability, dtype=np.float64)
+    return found._replace(
+        trainability=np.where(bound < OUT_OF_REACH, bound, np.nan), generalization=np.full_like(bound, np.nan)
+    )
 
 
 @cache

@@ -72,8 +72,7 @@ def reason_for(
 ) -> str:
     """The binding limit, with numbers."""
     if verdict == "diverges":
-        limit = max_learning_rate(architecture, task, budget)
-        return f"learning_rate {budget.learning_rate:.3g} > {limit:.3g} = 2 / lambda_max: every step overshoots"
+        return _diverges(budget, found)
     if verdict == "feasible":
         return _feasible(calibration.of(found, architecture, budget), threshold)
     limits = mean_field(architecture)
@@ -97,9 +96,7 @@ def reason_from_spectrum(
     """The binding limit of a measured spectrum, with numbers."""
     kappa = f"kappa {saturated(found.log_kappa):.2g}"
     if verdict == "diverges":
-        assert budget.learning_rate is not None
-        limit = budget.learning_rate * saturated(-found.log_excess)
-        return f"learning_rate {budget.learning_rate:.3g} > {limit:.3g} = 2 / lambda_max: every step overshoots"
+        return _diverges(budget, found)
     if verdict == "feasible":
         return _feasible(calibration.of(found, architecture, budget), threshold)
     if verdict == "memorizes_only":
@@ -114,6 +111,17 @@ def reason_from_spectrum(
     enough = bisect_left(steps, threshold, key=trainability)
     needs = f"needs {steps[enough]:.2g} steps" if enough < len(steps) else "is beyond any budget"
     return f"{kappa} {needs}, budget {budget.steps:.2g}"
+
+
+def _diverges(budget: Budget, found: Sides) -> str:
+    assert budget.learning_rate is not None, "the default rate is stable"
+    limit, end = (budget.learning_rate * saturated(-log) for log in (found.log_excess, found.log_overshoot))
+    if end <= 1.01 * limit:
+        return f"learning_rate {budget.learning_rate:.3g} > {limit:.3g} = 2 / lambda_max: every step overshoots"
+    return (
+        f"learning_rate {budget.learning_rate:.3g} > {end:.3g}, {end / limit:.2g} times 2 / lambda_max, up to which "
+        f"networks trained with this loss and batch size"
+    )
 
 
 def _feasible(judged: Sides, threshold: float) -> str:
@@ -143,7 +151,7 @@ def _depth_limit(
     depths = _below(architecture.depth)
     found = scan(architecture, task, budget, calibration, "depth", depths)
     side = found.trainability if verdict == "untrainable" else found.generalization
-    good = depths[side >= threshold]
+    good = depths[~(side < threshold)]  # NaN is Adam's, where nothing speaks against a depth
     if not good.size or good.max() >= architecture.depth:
         return ""
     scale, name = (limits.xi_1, "xi_1") if limits.phase == "ordered" else (limits.xi_star, "xi_star")
@@ -176,11 +184,11 @@ def _width_words(architecture: Architecture, task: Task, budget: Budget, found: 
 def nearest_fix(
     architecture: Architecture, task: Task, budget: Budget, calibration: Calibration, threshold: float
 ) -> str | None:
-    """The smallest change of each parameter alone that lifts both sides to the threshold, nearest first."""
+    """The smallest change of each parameter alone with which nothing is below the threshold, nearest first."""
     fixes = []
     for name, values in _candidates(architecture, budget).items():
         found = scan(architecture, task, budget, calibration, name, values)
-        good = values[np.minimum(found.trainability, found.generalization) >= threshold]
+        good = values[~(np.fmin(found.trainability, found.generalization) < threshold)]
         if good.size:
             now = _current(architecture, budget, name)
             best = good[np.argmin(np.abs(np.log(good / now)))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -22,6 +23,10 @@ DEFAULT_THRESHOLD = 0.3
 """A configuration is refused where its weaker side falls below this."""
 
 
+BOUNDS_ONLY = (
+    "the kernel does not know Adam's preconditioner: only what is out of Adam's reach is refused, which this is not"
+)
+
 MUP = "muP changes the features during training, which a fixed kernel does not describe"
 
 
@@ -40,10 +45,11 @@ class Feasibility:
     """Two probabilities with their cause; never merged but by taking the weaker one.
 
     Attributes:
-        trainability: Probability that the network trains within the budget, see ``calibration.TRAINED``; None outside
-            the theory. Under Adam, a bound on the correlation between outputs and training labels.
-        generalization: Probability that it generalizes if it trains, see ``calibration.GENERALIZES``; None outside the
-            theory. Under Adam, the share of the best kernel's test R^2 that survives.
+        trainability: Probability that the network trains within the budget, see ``outcomes.TRAINED``; None outside the
+            theory. Under Adam, a bound on the correlation between outputs and training labels where that is out of
+            reach, else None.
+        generalization: Probability that it generalizes if it trains, see ``outcomes.GENERALIZES``; None outside the
+            theory and under Adam.
         verdict: Which side binds, if any.
         architecture, task, budget: What was judged; None where no architecture could be formed.
         silence: Why the theory says nothing, or None.
@@ -65,15 +71,13 @@ class Feasibility:
 
     @property
     def score(self) -> float | None:
-        """The weaker of the two sides."""
-        if self.trainability is None or self.generalization is None:
-            return None
-        return min(self.trainability, self.generalization)
+        """The weaker of the sides that are known; None where neither is."""
+        return min((side for side in (self.trainability, self.generalization) if side is not None), default=None)
 
     @cached_property
     def reason(self) -> str:
         """The binding limit in words and numbers (computed when asked for, about a millisecond)."""
-        if self.sides is None or self.calibration is None:
+        if self.silence is not None or self.sides is None or self.calibration is None:
             return self.silence or "no architecture"
         if self.measured is not None:
             judged = (self.architecture, self.task, self.budget, self.sides)
@@ -85,7 +89,8 @@ class Feasibility:
     @cached_property
     def suggestion(self) -> str | None:
         """The nearest changes of a single parameter that would make it feasible, or None (computed when asked for)."""
-        if self.architecture is None or self.calibration is None or self.verdict is Verdict.FEASIBLE:
+        settled = self.verdict in (Verdict.FEASIBLE, Verdict.OUTSIDE_THEORY)
+        if self.architecture is None or self.calibration is None or settled:
             return None
         return nearest_fix(self.architecture, self.task, self.budget, self.calibration, DEFAULT_THRESHOLD)
 
@@ -164,7 +169,18 @@ def _judged(
     used = calibration or shipped_calibration()
     judged = used.of(found, architecture, budget)
     verdict = list(Verdict)[int(verdict_codes(judged))]
-    return Feasibility(*judged[:2], verdict, architecture, task, budget, sides=found, calibration=used)
+    trainability, generalization = (None if math.isnan(side) else side for side in judged[:2])
+    return Feasibility(
+        trainability,
+        generalization,
+        verdict,
+        architecture,
+        task,
+        budget,
+        silence=BOUNDS_ONLY if verdict is Verdict.OUTSIDE_THEORY else None,
+        sides=found,
+        calibration=used,
+    )
 
 
 def outside_theory(why: str, task: Task, budget: Budget, architecture: Architecture | None = None) -> Feasibility:
@@ -180,17 +196,25 @@ def silence(architecture: Architecture, task: Task, budget: Budget) -> str | Non
 
 
 def verdict_codes(found: Sides, threshold: float = DEFAULT_THRESHOLD) -> NDArray[np.int8]:
-    """Verdicts for one or many configurations inside the theory, as indices into ``tuple(Verdict)``.
+    """Verdicts for one or many configurations, as indices into ``tuple(Verdict)``.
 
     Args:
-        found: Both sides, calibrated.
+        found: Both sides, calibrated; ``outside_theory`` where both are NaN.
         threshold: What either side must reach.
     """
     order = list(Verdict)
-    feasible, untrainable, diverges, memorizes = (
+    feasible, untrainable, diverges, memorizes, outside = (
         order.index(verdict)
-        for verdict in (Verdict.FEASIBLE, Verdict.UNTRAINABLE, Verdict.DIVERGES, Verdict.MEMORIZES_ONLY)
+        for verdict in (
+            Verdict.FEASIBLE,
+            Verdict.UNTRAINABLE,
+            Verdict.DIVERGES,
+            Verdict.MEMORIZES_ONLY,
+            Verdict.OUTSIDE_THEORY,
+        )
     )
+    unknown = np.isnan(found.trainability) & np.isnan(found.generalization)
     untrained = np.where(np.asarray(found.stability) < threshold, diverges, untrainable)
     trained = np.where(np.asarray(found.generalization) < threshold, memorizes, feasible)
-    return np.where(np.asarray(found.trainability) < threshold, untrained, trained).astype(np.int8)
+    judged = np.where(np.asarray(found.trainability) < threshold, untrained, trained)
+    return np.where(unknown, outside, judged).astype(np.int8)

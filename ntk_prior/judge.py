@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ntk_prior.activations import dual
+from ntk_prior.activations import ERF, SIN, TABULATED, dual
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
 from ntk_prior.compiled import entry, entry_summing, inlined, inner, inner_summing, on_all_cores
 from ntk_prior.ntk import Layers, propagate
-from ntk_prior.spectrum import Scene, eigenvalues, scene, view_name, workspace
+from ntk_prior.quadrature import GROWTH
+from ntk_prior.spectrum import LARGEST, Scene, eigenvalues, scene, view_name, workspace
 from ntk_prior.task import Task, ViewName
 
 Array = NDArray[np.float64]
@@ -32,6 +33,27 @@ WIDTH_GAIN = 3.0
 WIDTH_NOISE = 0.5
 """Spectral size of those fluctuations, in units of their standard deviation times sqrt(min(samples, width))."""
 
+TRAINS_UP_TO = ((1.0, 1.0), (1.0, 1.0))
+"""Multiples of the stability limit at which networks were still seen to train, with mini-batches or under cross-entropy
+(``benchmarks/trainings/largest_rates.csv``): with the squared error and cross-entropy, each for activations that grow
+and for bounded ones. With full batches and the squared error, ``calibration`` knows."""
+
+_HOPELESS = (0.0, 0.0, 1.0, -math.log(2.0), -math.log(2.0), LARGEST, 0.0, 0.0, 0.0, 0.0)
+"""The fields of ``Sides`` for a kernel that is not finite: it learns nothing at any rate."""
+
+_LARGEST_LOG, _LARGEST_NUMBER = 1e15, 1e300
+"""Logarithms and numbers beyond these are taken for overflows."""
+
+_SMALLEST_RATE, _LARGEST_RATE = 1e-290, 1e290
+"""Learning rates in the kernel's units are kept inside this range."""
+
+_RESOLUTION = 1e-9
+"""Where eigenvalues differ by less, relative to their mean, what inputs share has drowned in rounding: each input knows
+of itself alone, and nothing carries over."""
+
+_UNSEEN = 1e-8
+"""Where no mode is learnt by more than this share, the network's own rounding hides what training has changed."""
+
 _LINEAR = 1e-6
 """Share of the leading mode that is learnt at least, where only the ranking of outputs counts."""
 
@@ -40,9 +62,12 @@ class Run(NamedTuple):
     """A budget as compiled code reads it, in the units of the spectrum (loss summed over samples).
 
     Attributes:
-        rate: eta, or 0 for 1 / lambda_max.
-        time: Optimiser steps times their effective length (heavy ball: 1 / (1 - momentum)).
+        rate: eta, > 0, or 0 for 1 / lambda_max.
+        time: Optimiser steps times their effective length: 1 / (1 - momentum) of heavy ball, n_classes of
+            cross-entropy, whose residuals pull as hard as those of the squared error against a smaller curvature, and
+            the share of steps in which dropout lets a gradient pass.
         limit: eta lambda_max beyond which the optimiser is unstable.
+        trains_up_to: Multiple of ``limit`` up to which networks train all the same, >= 1.
         sample_share: 1 / batch size, 0 for the full batch.
         slow: Relative variance of the finite-width kernel.
         noise: Its spectral size, relative to the mean eigenvalue.
@@ -53,6 +78,7 @@ class Run(NamedTuple):
     rate: float
     time: float
     limit: float
+    trains_up_to: float
     sample_share: float
     slow: float
     noise: float
@@ -62,11 +88,16 @@ class Run(NamedTuple):
 class Sides(NamedTuple):
     """Both sides of one configuration, or arrays of many; all finite.
 
+    A kernel that is not finite (dropout that keeps next to nothing) learns nothing: its sides are the worst there are.
+
     Attributes:
-        trainability: Correlation between outputs and training labels, times ``stability``, in [0, 1].
+        trainability: Correlation between outputs and training labels, times ``stability``, in [0, 1]. Under Adam, a
+            bound on that correlation.
         generalization: Share of the best R^2 on this task that survives, in [0, 1].
-        stability: 1 inside the stable range of learning rates, falling to 0 at twice its end.
-        log_excess: ln(eta / eta_max); negative inside the stable range.
+        stability: 1 where networks train, falling to 0 at twice the largest rate at which they do.
+        log_excess: ln(eta / eta_max) with eta_max = 2 / lambda_max; negative inside the stable range.
+        log_overshoot: ln(eta / eta_end), where eta_end is the largest rate at which networks train: eta_max with full
+            batches and the squared error, beyond it elsewhere.
         log_kappa: ln(lambda_max / lambda_bulk).
         learnt: Trainability at infinite width and a stable rate, in [0, 1].
         ranked: The same as a correlation that does not see how small outputs still are, in [0, 1]: what the training
@@ -80,6 +111,7 @@ class Sides(NamedTuple):
     generalization: Any
     stability: Any
     log_excess: Any
+    log_overshoot: Any
     log_kappa: Any
     learnt: Any
     ranked: Any
@@ -183,14 +215,26 @@ def judge_rows(rows, table, stage, best, work, out):  # type: ignore[no-untyped-
     """From rows made by ``encode`` to both sides; fills ``out``, shape (fields, n), with the fields of ``Sides``."""
     for i in range(rows.shape[0]):
         row = rows[i]
-        net, run = _layers(row, table, stage), _run(row, stage)
+        net, run = _layers(row, table, stage), _run(row, table, stage)
         log_scale, diagonal, log_gap, _ = propagate(
             net, stage.cosines, stage.group, stage.spreads, stage.variances, work.nodes
         )
         log_max, log_own, _ = eigenvalues(log_scale, diagonal, log_gap, stage, work)
-        found = _judge(log_gap, log_max, log_own, work.lam, run, stage.modes, best)
+        if not _is_finite(log_gap, log_max, log_own, work.lam):
+            found = _HOPELESS
+        else:
+            found = _judge(log_gap, log_max, log_own, work.lam, run, stage.modes, best)
         for field in range(out.shape[0]):
             out[field, i] = found[field]
+
+
+@inner
+def _is_finite(log_gap, log_max, log_own, lam):  # type: ignore[no-untyped-def]
+    """Whether a spectrum can be computed with; ``judge_rows`` itself is compiled as if there were no NaN."""
+    fine = abs(log_gap) <= _LARGEST_LOG and abs(log_max) <= _LARGEST_LOG and abs(log_own) <= _LARGEST_LOG
+    for i in range(lam.size):
+        fine = fine and 0.0 < lam[i] <= _LARGEST_NUMBER
+    return fine
 
 
 @inner
@@ -221,7 +265,7 @@ def _layers(row, table, stage):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _run(row, stage):  # type: ignore[no-untyped-def]
+def _run(row, table, stage):  # type: ignore[no-untyped-def]
     """A row's training.
 
     A learning rate acts on the summed loss's NTK through a factor: the mean over samples divides by n_train;
@@ -244,15 +288,37 @@ def _run(row, stage):  # type: ignore[no-untyped-def]
             parameters += _readout_fan(row, stage) * stage.n_classes
             path = (row.learning_rate * row.steps) ** 2 * parameters
             reach = min(path * conversion / (m * (1.0 - 1.0 / stage.n_classes)), 1e300)
+    rate = min(max(row.learning_rate * factor, _SMALLEST_RATE), _LARGEST_RATE) if row.learning_rate > 0.0 else 0.0
+    trains_up_to = 1.0
+    if row.cross_entropy > 0.0 or row.batch_size < m:
+        bounded = _is_bounded(int(row.code), table)
+        trains_up_to = TRAINS_UP_TO[1 if row.cross_entropy > 0.0 else 0][1 if bounded else 0]
     return Run(
-        row.learning_rate * factor if row.learning_rate > 0.0 else 0.0,
-        row.steps / (1.0 - row.momentum),
+        rate,
+        row.steps * _passing(row, stage) / (1.0 - row.momentum) / curvature,
         2.0 * (1.0 + row.momentum),
+        trains_up_to,
         1.0 / min(row.batch_size, m) if row.batch_size > 0.0 else 0.0,
         slow,
         WIDTH_NOISE * math.sqrt(min(m, width) * slow) if width > 0.0 else 0.0,
         reach,
     )
+
+
+@inner
+def _passing(row, stage):  # type: ignore[no-untyped-def]
+    """Share of the steps in which dropout leaves a path through all layers; in the others no gradient passes."""
+    if not (row.keep_rate < 1.0 and row.width > 0.0):
+        return 1.0
+    units = row.width * (stage.n_pixels if row.cnn > 0.0 else 1.0)
+    none_left = math.exp(units * math.log1p(-row.keep_rate))
+    return max((1.0 - none_left) ** row.depth, 1e-300)
+
+
+@inner
+def _is_bounded(code, table):  # type: ignore[no-untyped-def]
+    """Whether an activation is bounded, so that no weights make its layers' outputs large."""
+    return code in (ERF, SIN) or (code == TABULATED and table[0, GROWTH] == 0.0)
 
 
 @inner
@@ -274,9 +340,9 @@ def _readout_fan(row, stage):  # type: ignore[no-untyped-def]
 
 
 @entry
-def run_of(row, stage):  # type: ignore[no-untyped-def]
+def run_of(row, table, stage):  # type: ignore[no-untyped-def]
     """``Run`` of a row made by ``encode``."""
-    return _run(row, stage)
+    return _run(row, table, stage)
 
 
 @entry_summing
@@ -308,12 +374,14 @@ def _judge(log_gap, log_max, log_own, lam, budget, modes, best):  # type: ignore
         log_peak += math.log(1.0 - budget.sample_share + single)
     log_limit = math.log(budget.limit) - log_peak
     log_excess = math.log(budget.rate) - log_limit if budget.rate > 0.0 and not adam else -math.log(2.0)
-    stability = min(max(1.0 - log_excess / math.log(2.0), 0.0), 1.0)
+    log_overshoot = log_excess - math.log(budget.trains_up_to)
+    stability = min(max(1.0 - log_overshoot / math.log(2.0), 0.0), 1.0)
     log_time = min(log_limit + min(log_excess, 0.0) + math.log(budget.time) + log_gap, 600.0)
     mean = top = 0.0
+    bottom = lam[0]
     for i in range(lam.size):
         mean += modes.counts[i] * lam[i] / m
-        top = max(top, lam[i])
+        top, bottom = max(top, lam[i]), min(bottom, lam[i])
     time = math.exp(log_time)
     # So short a training is linear, and rankings do not depend on its length any more.
     no_less = max(time, _LINEAR / top)
@@ -335,11 +403,16 @@ def _judge(log_gap, log_max, log_own, lam, budget, modes, best):  # type: ignore
             length += energy * share * share
     r2, _ = _carried(time, floor + noise, lam, modes)
     wide_r2, ranking = _carried(no_less, floor, lam, modes)
+    if top - bottom <= _RESOLUTION * mean:
+        r2 = wide_r2 = ranking = 0.0
+    if time * top <= _UNSEEN:
+        aligned = wide_r2 = ranking = 0.0
     return (
         _root(fitted) * stability,
         _share(r2 / best),
         stability,
         log_excess,
+        log_overshoot,
         log_max - log_gap - math.log(lam[modes.middle]),
         _root(reached),
         _share(aligned / math.sqrt(max(length, 1e-300))),

@@ -189,6 +189,10 @@ def spectrum(architecture: Architecture, task: Task) -> Spectrum:
         layers(architecture), stage.cosines, stage.group, stage.spreads, stage.variances, work.nodes
     )
     log_max, _, signal = eigenvalues(log_scale, diagonal, log_gap, stage, work)
+    if not (math.isfinite(log_gap) and math.isfinite(log_max) and np.all(np.isfinite(lam))):
+        # Dropout that keeps next to nothing: the diagonal is beyond all numbers, and what inputs share is lost in it.
+        log_max, log_gap, signal = LARGEST, -LARGEST, 0.0
+        lam[:] = 1.0
     log_bulk = log_gap + math.log(lam[stage.modes.middle])
     return Spectrum(
         *mean_field(architecture),

@@ -42,7 +42,7 @@ _OUTSIDE = list(Verdict).index(Verdict.OUTSIDE_THEORY)
 
 
 class FeasibilityTable(NamedTuple):
-    """Feasibility of many configurations; numbers are masked where the verdict is ``outside_theory``.
+    """Feasibility of many configurations; numbers that ``Feasibility`` has None for are masked.
 
     Under the mask stands 1, so that code which drops it never refuses what the theory skips.
 
@@ -67,7 +67,7 @@ def tabulated(found: Sequence[Feasibility]) -> FeasibilityTable:
 
     def column(side: str) -> Array:
         values = (getattr(feasibility, side) for feasibility in found)
-        return np.array([1.0 if value is None else value for value in values])
+        return np.array([np.nan if value is None else value for value in values])
 
     order = list(Verdict)
     codes = np.array([order.index(feasibility.verdict) for feasibility in found], dtype=np.int8)
@@ -101,7 +101,7 @@ def score_columns(
         for name in (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS)
         if name in columns and name not in _NAMES
     }
-    trainability, generalization = np.ones(n), np.ones(n)
+    trainability, generalization = np.full(n, np.nan), np.full(n, np.nan)
     codes = np.full(n, _OUTSIDE, dtype=np.int8)
     known = np.ones(n, dtype=bool)
     for name in REQUIRED:
@@ -219,7 +219,9 @@ def _groups(names: Mapping[str, NDArray[Any]], n: int) -> list[tuple[dict[str, A
 
 
 def _masked(trainability: Array, generalization: Array, codes: NDArray[np.int8]) -> FeasibilityTable:
-    silent = codes == _OUTSIDE
-    sides = (trainability, generalization, np.minimum(trainability, generalization))
-    trainable, general, score = (np.ma.MaskedArray(side, mask=silent) for side in sides)
+    """A table of columns that hold NaN where nothing is known."""
+    sides = (trainability, generalization, np.fmin(trainability, generalization))
+    trainable, general, score = (
+        np.ma.MaskedArray(np.where(np.isnan(side), 1.0, side), mask=np.isnan(side)) for side in sides
+    )
     return FeasibilityTable(trainable, general, score, codes)

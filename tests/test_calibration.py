@@ -88,13 +88,6 @@ def test_rates_far_beyond_the_stable_one_never_train() -> None:
             assert found.verdict is ntp.Verdict.DIVERGES
 
 
-def test_adams_bounds_stay_as_they_are() -> None:
-    budget = Budget(300, 1e-3, "adam", width=256)
-    found = feasibility(Architecture(1.2, 0.18, 30), TASK, budget)
-    assert found.sides is not None
-    assert (found.trainability, found.generalization) == found.sides[:2]
-
-
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -151,7 +151,9 @@ def test_adam_needs_the_number_of_parameters_and_mup_is_outside_the_theory() -> 
     with pytest.raises(ValueError, match="n_parameters: expected a number for optimizer='adam'"):
         ntp.feasibility_from_spectrum(ntp.measured_spectrum(built, Y), TASK, adam)
     known = ntp.measured_spectrum(built, Y, n_parameters=100_000)
-    assert ntp.feasibility_from_spectrum(known, TASK, adam).verdict is ntp.Verdict.FEASIBLE
+    assert ntp.feasibility_from_spectrum(known, TASK, adam).score is None
+    hopeless = ntp.feasibility_from_spectrum(known, TASK, Budget(5, learning_rate=1e-9, optimizer="adam"))
+    assert hopeless.verdict is ntp.Verdict.UNTRAINABLE
     silent = ntp.feasibility_from_spectrum(known, TASK, Budget(1000, parametrization="mup"))
     assert silent.verdict is ntp.Verdict.OUTSIDE_THEORY
 

@@ -110,7 +110,7 @@ def test_more_steps_never_hurt_trainability_and_narrow_networks_generalize_less(
 def test_adam_is_never_said_to_diverge_and_only_a_hopeless_path_is_untrainable(task: Task) -> None:
     network = Architecture(1.2, 0.18, 30)
     long, short = (feasibility(network, task, Budget(s, r, "adam", width=256)) for s, r in ((3000, 1e-3), (5, 1e-9)))
-    assert long.trainability > 0.9
+    assert (long.verdict, long.score) == (Verdict.OUTSIDE_THEORY, None)
     assert short.verdict is Verdict.UNTRAINABLE
     assert feasibility(network, task, Budget(300, 1e3, "adam", width=256)).verdict is not Verdict.DIVERGES
 
