@@ -33,10 +33,15 @@ WIDTH_GAIN = 3.0
 WIDTH_NOISE = 0.5
 """Spectral size of those fluctuations, in units of their standard deviation times sqrt(min(samples, width))."""
 
-TRAINS_UP_TO = ((1.0, 1.0), (1.0, 1.0))
-"""Multiples of the stability limit at which networks were still seen to train, with mini-batches or under cross-entropy
-(``benchmarks/trainings/largest_rates.csv``): with the squared error and cross-entropy, each for activations that grow
-and for bounded ones. With full batches and the squared error, ``calibration`` knows."""
+GROWING, DEEPER = 2.5, 0.75
+"""Networks train at GROWING depth^DEEPER times the stability limit at the most, with mini-batches or under
+cross-entropy, where the activation grows (ReLU, GELU), ..."""
+BOUNDED, BOUNDED_SHALLOW = 2.5, 18.0
+"""... and where it is bounded (tanh) at BOUNDED times, under cross-entropy at BOUNDED_SHALLOW / depth times if that is
+more. Above all that was seen in ``benchmarks/largest_rates.py``'s trainings of depth 1 to 16. With full batches and the
+squared error the limit holds as it is, and ``calibration`` knows how sharply."""
+ANY_NETWORK = 20.0
+"""The same for a network of which only the kernel is known: the most that was seen of any."""
 
 _HOPELESS = (0.0, 0.0, 1.0, -math.log(2.0), -math.log(2.0), LARGEST, 0.0, 0.0, 0.0, 0.0)
 """The fields of ``Sides`` for a kernel that is not finite: it learns nothing at any rate."""
@@ -289,15 +294,11 @@ def _run(row, table, stage):  # type: ignore[no-untyped-def]
             path = (row.learning_rate * row.steps) ** 2 * parameters
             reach = min(path * conversion / (m * (1.0 - 1.0 / stage.n_classes)), 1e300)
     rate = min(max(row.learning_rate * factor, _SMALLEST_RATE), _LARGEST_RATE) if row.learning_rate > 0.0 else 0.0
-    trains_up_to = 1.0
-    if row.cross_entropy > 0.0 or row.batch_size < m:
-        bounded = _is_bounded(int(row.code), table)
-        trains_up_to = TRAINS_UP_TO[1 if row.cross_entropy > 0.0 else 0][1 if bounded else 0]
     return Run(
         rate,
         row.steps * _passing(row, stage) / (1.0 - row.momentum) / curvature,
         2.0 * (1.0 + row.momentum),
-        trains_up_to,
+        _trains_up_to(row, table) if row.cross_entropy > 0.0 or row.batch_size < m else 1.0,
         1.0 / min(row.batch_size, m) if row.batch_size > 0.0 else 0.0,
         slow,
         WIDTH_NOISE * math.sqrt(min(m, width) * slow) if width > 0.0 else 0.0,
@@ -316,9 +317,12 @@ def _passing(row, stage):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _is_bounded(code, table):  # type: ignore[no-untyped-def]
-    """Whether an activation is bounded, so that no weights make its layers' outputs large."""
-    return code in (ERF, SIN) or (code == TABULATED and table[0, GROWTH] == 0.0)
+def _trains_up_to(row, table):  # type: ignore[no-untyped-def]
+    """Multiple of the stability limit at which networks train in mini-batches or under cross-entropy."""
+    code = int(row.code)
+    if code in (ERF, SIN) or (code == TABULATED and table[0, GROWTH] == 0.0):
+        return max(BOUNDED, BOUNDED_SHALLOW / row.depth) if row.cross_entropy > 0.0 else BOUNDED
+    return GROWING * row.depth**DEEPER
 
 
 @inner

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntk_prior.activations import dual
 from ntk_prior.architecture import Architecture, require_integer, require_real
 from ntk_prior.budget import Budget
-from ntk_prior.judge import TRAINS_UP_TO, Run, Sides, encode, judge_modes, plain_values, run_of, stage_of
+from ntk_prior.judge import ANY_NETWORK, Run, Sides, encode, judge_modes, plain_values, run_of, stage_of
 from ntk_prior.meanfield import MeanField, mean_field
 from ntk_prior.sketch import carried_modes, centred, label_energy
 from ntk_prior.spectrum import LARGEST, modes, saturated, view_name
@@ -248,14 +248,12 @@ def run_of_own_kernel(spectrum: MeasuredSpectrum, task: Task, budget: Budget) ->
                 raise ValueError("n_parameters: expected a number for optimizer='adam', received None")
             path = (budget.learning_rate * budget.steps) ** 2 * spectrum.n_parameters
             reach = min(path / (m * (1.0 - 1.0 / k)), 1e300)
-    loss = 1 if budget.loss == "cross_entropy" else 0
-    elsewhere = loss == 1 or (budget.batch_size or m) < m
+    elsewhere = budget.loss == "cross_entropy" or (budget.batch_size or m) < m
     return Run(
         rate=(budget.learning_rate or 0.0) * curvature / m,
         time=budget.steps / (1.0 - budget.momentum) / curvature,
         limit=2.0 * (1.0 + budget.momentum),
-        # Of the activations nothing is known: the benefit of the doubt.
-        trains_up_to=max(TRAINS_UP_TO[loss]) if elsewhere else 1.0,
+        trains_up_to=ANY_NETWORK if elsewhere else 1.0,
         sample_share=1.0 / min(budget.batch_size, m) if budget.batch_size else 0.0,
         slow=0.0,
         noise=0.0,
