@@ -18,7 +18,7 @@ _AT_ONCE = 1 << 20
 _FEW_CHANNELS = 4
 """Square images are refused as channels first where what should be their height is this at the most."""
 
-_NOTEWORTHY = 0.99
+_NOTEWORTHY = 0.9
 """Contradictory labels are worth a word where they bound the training accuracy below this."""
 
 

@@ -64,7 +64,8 @@ def gauss_nodes(samples: Array, size: int) -> tuple[Array, Array, Array]:
     jacobi = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
     nodes, vectors = np.linalg.eigh(jacobi)
     weights = vectors[0] ** 2
-    return nodes, weights, vectors / vectors[0]
+    # A node whose weight vanishes integrates nothing, whatever the polynomials are there.
+    return nodes, weights, vectors / np.where(vectors[0] == 0.0, 1.0, vectors[0])
 
 
 def _recurrence(samples: Array, size: int) -> tuple[Array, Array]:
@@ -143,10 +144,13 @@ def _leading_vector(matrix: Array) -> Array:
     They always start from the same vector, near the uniform one, and with a part in every other direction.
     """
     # Imported here: tasks that are read from a file have no need of it.
-    from scipy.sparse.linalg import eigsh
+    from scipy.sparse.linalg import ArpackError, eigsh
 
     start = 1.0 + 0.1 * np.random.default_rng(0).normal(size=len(matrix))
-    return np.asarray(eigsh(matrix, k=1, which="LA", v0=start)[1][:, 0])
+    try:
+        return np.asarray(eigsh(matrix, k=1, which="LA", v0=start)[1][:, 0])
+    except ArpackError:  # a matrix of zeros, or one whose leading eigenvalues can hardly be told apart
+        return np.asarray(np.linalg.eigh(matrix)[1][:, -1])
 
 
 def carried(sample: Sketch, n: int) -> Sketch:
