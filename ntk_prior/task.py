@@ -1,4 +1,4 @@
-"""What a prior needs to know of a learning task: a summary small enough to log, never the data."""
+"""What a prior needs to know of a learning task: a summary small enough to log, and without the data once saved."""
 
 from __future__ import annotations
 
@@ -70,16 +70,16 @@ class Task:
         """Summarise inputs and labels of a classification task.
 
         Of arrays, memory maps, tensors and HDF5 data sets, a few rows are read at a time: each input is looked at, and
-        nothing but the subsample is copied. It is measured when the first verdict asks for it, for convolutional
-        networks not before one is judged (half a minute for 1,024 images of 32 x 32 pixels).
+        nothing but the subsample is copied. It is measured when the first verdict asks for it; for convolutional
+        networks, which takes many times as long, not before one is judged.
 
         Args:
             x: Inputs as they are fed to the network, shape (n, features), or images (n, height, width, channels).
                 Each is scaled to |x|^2 / n_0 = 1; centring is left to the caller.
             y: Class labels, shape (n,), numbers or strings. For classification only: numbers are refused as regression
                 targets where they are fractional or make more than 10 classes with fewer than 2 inputs each on average
-                (3 unless the classes are 0, 1, 2 ... or 1, 2, 3 ...); a warning says so of many classes that are
-                doubtful.
+                (3 unless the classes are 0, 1, 2 ... or 1, 2, 3 ...). More than 20 classes are taken with a warning
+                where they have fewer than 10 inputs each, have gaps, or are floats.
             n_train: Training samples to describe; all of ``x`` by default. May exceed ``len(x)``.
             n_test: Test samples.
             max_samples: Largest subsample that is measured.
