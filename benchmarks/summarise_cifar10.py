@@ -30,7 +30,7 @@ def main() -> None:
     task = Task.from_arrays(
         images.x_train, images.y_train, n_test=10_000, max_samples=SAMPLES, n_train=SAMPLES, groups=GROUPS
     )
-    task.save(arguments.output)
+    task.save(arguments.output, views=task.views)
     print(f"wrote {arguments.output}: {task.n_train} images, {arguments.output.stat().st_size / 1024:.0f} KiB")
 
 

@@ -23,7 +23,8 @@ from ntk_prior.compiled import entry, entry_summing, inlined, inner, inner_summi
 from ntk_prior.ntk import Layers, propagate
 from ntk_prior.quadrature import GROWTH
 from ntk_prior.spectrum import LARGEST, Scene, eigenvalues, scene, view_name, workspace
-from ntk_prior.task import Task, ViewName
+from ntk_prior.task import Task
+from ntk_prior.views import ViewName
 
 Array = NDArray[np.float64]
 

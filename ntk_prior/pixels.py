@@ -95,7 +95,9 @@ def pixel_nodes(images: Array, labels: NDArray[np.int64], groups: int, *, pooled
         return weights_on(nodes, weights, polynomials, part.ravel(), samples) if part.size else weights
 
     spreads = np.concatenate([spread.ravel(), spread_inside.ravel()]) if pooled else spread.ravel()
-    deviation = np.sqrt(np.maximum(np.polyval(np.polyfit(samples, spreads, 2), nodes), 0.0))
+    # A parabola, unless fewer than three means can be told apart.
+    degree = min(2, len(np.unique(np.round(samples, 4))) - 1)
+    deviation = np.sqrt(np.maximum(np.polyval(np.polyfit(samples, spreads, degree), nodes), 0.0))
     deviation = np.minimum(deviation, 1.0 - np.abs(nodes))
     pixels = height * width
     within = on(inside) * (1.0 - 1.0 / pixels) if pooled else np.zeros_like(nodes)

@@ -64,7 +64,8 @@ def gauss_nodes(samples: Array, size: int) -> tuple[Array, Array, Array]:
     jacobi = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
     nodes, vectors = np.linalg.eigh(jacobi)
     weights = vectors[0] ** 2
-    return nodes, weights, vectors / vectors[0]
+    # A node whose weight vanishes integrates nothing, whatever the polynomials are there.
+    return nodes, weights, vectors / np.where(vectors[0] == 0.0, 1.0, vectors[0])
 
 
 def _recurrence(samples: Array, size: int) -> tuple[Array, Array]:
@@ -130,11 +131,26 @@ def _leading_block(powers: Array) -> tuple[Array, Array]:
     """``uniform`` and ``leading`` of a sketch."""
     size = powers.shape[-1]
     ones = np.full(size, 1.0 / np.sqrt(size))
-    vectors = [np.linalg.eigh(power)[1][:, -1] for power in powers]
+    vectors = [_leading_vector(power) for power in powers]
     left, singular, _ = np.linalg.svd(np.stack([ones, *vectors], axis=1), full_matrices=False)
     basis = left[:, singular > 1e-6]
     off = [power - np.diag(np.diagonal(power)) for power in powers]
     return basis.T @ ones, np.stack([basis.T @ part @ basis for part in off]) / size
+
+
+def _leading_vector(matrix: Array) -> Array:
+    """Eigenvector of the largest eigenvalue, by Lanczos iterations, shape (s,).
+
+    They always start from the same vector, near the uniform one, and with a part in every other direction.
+    """
+    # Imported here: tasks that are read from a file have no need of it.
+    from scipy.sparse.linalg import ArpackError, eigsh
+
+    start = 1.0 + 0.1 * np.random.default_rng(0).normal(size=len(matrix))
+    try:
+        return np.asarray(eigsh(matrix, k=1, which="LA", v0=start)[1][:, 0])
+    except ArpackError:  # a matrix of zeros, or one whose leading eigenvalues can hardly be told apart
+        return np.asarray(np.linalg.eigh(matrix)[1][:, -1])
 
 
 def carried(sample: Sketch, n: int) -> Sketch:
@@ -216,7 +232,7 @@ def _rescaled(eigenvalues: Array, n: int) -> Array:
 def _tail_exponent(population: Array) -> float:
     """Exponent of the power law i^-decay over the middle of the spectrum, kept summable."""
     size = len(population)
-    index = np.arange(max(size // 20, 1), max(size // 2, 3))
+    index = np.arange(max(size // 20, 1), min(max(size // 2, 3), size))
     values = population[index]
     keep = values > _SPENT
     if keep.sum() < 2:

@@ -12,7 +12,8 @@ from ntk_prior.architecture import ACTIVATIONS, Architecture, require_instance
 from ntk_prior.compiled import entry_summing, inner_summing
 from ntk_prior.meanfield import Phase, mean_field
 from ntk_prior.ntk import Scratch, layers, propagate, scratch
-from ntk_prior.task import Task, ViewName
+from ntk_prior.task import Task
+from ntk_prior.views import ViewName
 
 _FLOOR = 1e-6
 """Smallest eigenvalue, in units of the mean gap, that the polynomial fit may produce."""
@@ -215,9 +216,16 @@ def why_outside(architecture: Architecture, task: Task) -> str | None:
         return f"activation {architecture.activation!r} has no known dual; known: {known}, or a callable"
     if architecture.normalization == "batch":
         return "batch normalization couples the samples, which this kernel does not describe"
-    if view_name(architecture) not in task.views:
+    name = view_name(architecture)
+    if name in task.views:
+        return None
+    if task.n_pixels is None and name != "fcn":
         return f"the task summary has no image structure, which kind={architecture.kind!r} needs"
-    return None
+    kept = f"the view{'s' * (len(task.views) > 1)} {', '.join(task.views)}"
+    return (
+        f"the saved summary holds {kept} only: build the view {name} before saving, with task.views[{name!r}] or "
+        f"task.save(path, views={[*task.views, name]})"
+    )
 
 
 def saturated(log: float) -> float:

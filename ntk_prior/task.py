@@ -1,79 +1,36 @@
-"""What a prior needs to know of a learning task: a summary small enough to log, never the data."""
+"""What a prior needs to know of a learning task: a summary small enough to log, and without the data once saved."""
 
 from __future__ import annotations
 
 import json
 import math
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntk_prior.architecture import require_integer, require_real
+from ntk_prior.architecture import require_integer, require_real, shown
 from ntk_prior.files import expecting, read_json
-from ntk_prior.pixels import PixelNodes, pixel_nodes
-from ntk_prior.sketch import GROUPS, POWERS, Sketch, carried, gauss_nodes, polynomial_fit, sketch, weights_on
+from ntk_prior.inputs import doubts, readable, sampled
+from ntk_prior.labels import class_labels
+from ntk_prior.sketch import GROUPS, POWERS, Sketch
+from ntk_prior.summary_json import FORMAT, chance_from_json, plain, views_from_json
+from ntk_prior.views import Carried, Sample, View, ViewName, Views, ready
 
 Array = NDArray[np.float64]
-
-ViewName = Literal["fcn", "cnn", "cnn_pooled"]
-FORMAT = "ntk-prior task 1"
-NODES = 8
-
-_WEIGHTS = ("across", "same_class", "other_class", "within")
-
-_LARGEST_NUMBER = 1e12
-"""No number of a summary is larger."""
-
-_ROUNDED = 1e-6
-"""What sums and bounds of a summary may miss: files hold nine digits."""
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """How one kind of network sees the data: which cosines enter its kernel, and with which spectra.
-
-    For ``"fcn"`` the cosines are those of whole inputs; for ``"cnn"`` (flattened) those of equal pixels of two images;
-    for ``"cnn_pooled"`` those of all pairs of pixels, within an image and across two. Pixel cosines are taken after one
-    convolution window's average.
-
-    Attributes:
-        cosines: Quadrature nodes, shape (nodes,).
-        across: Weights of the nodes over pairs of different inputs, shape (nodes,), summing to 1.
-        same_class: The same over pairs of one class; other pairs follow from ``across`` and the class sizes.
-        other_class: The same over pairs of two classes.
-        within: Weights over pairs of different pixels of one image, summing to the share of such pairs; zeros except
-            for ``"cnn_pooled"``.
-        group: Consecutive nodes that further convolutions average with one another.
-        spreads: Window variances (pixels^2) at which ``variances`` is given, increasing, shape (k,).
-        variances: Positional variance inside a group left after that much averaging, shape (k,).
-        sketch: Spectrum of the data and label energies, at ``n_train`` samples.
-    """
-
-    cosines: Array
-    across: Array
-    same_class: Array
-    other_class: Array
-    within: Array
-    group: int
-    spreads: Array
-    variances: Array
-    sketch: Sketch
-
-    @property
-    def fit(self) -> Array:
-        """Least-squares polynomial over the nodes, shape (powers + 1, nodes)."""
-        return polynomial_fit(self.cosines, np.maximum(self.across, 0.0) + np.maximum(self.within, 0.0))
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
     """Summary of a classification task.
+
+    A task made of arrays holds its subsample of them, as it was given, until all of ``views`` have been worked out; its
+    copies and pickles hold it too, so that they give the same verdicts. What ``save`` writes never holds data.
 
     Attributes:
         n_train: Training samples.
@@ -81,7 +38,7 @@ class Task:
         n_classes: Classes.
         n_features: Numbers per input.
         n_pixels: Pixels per image, or None for inputs without a grid.
-        views: One ``View`` per kind of network that the data allow.
+        views: One ``View`` per kind of network that the data allow, worked out when it is first asked for.
         chance: Accuracy of always answering the most frequent class; ``1 / n_classes`` where classes are equally
             frequent, which NaN stands for.
     """
@@ -92,7 +49,7 @@ class Task:
     n_features: int
     n_pixels: int | None
     views: Mapping[ViewName, View] = field(repr=False)
-    chance: float = math.nan
+    chance: float = field(default=math.nan, repr=False)
 
     def __post_init__(self) -> None:
         if math.isnan(self.chance):
@@ -110,12 +67,19 @@ class Task:
         seed: int = 0,
         groups: int = GROUPS,
     ) -> Task:
-        """Summarise inputs and labels.
+        """Summarise inputs and labels of a classification task.
+
+        Of arrays, memory maps, tensors and HDF5 data sets, a few rows are read at a time: each input is looked at, and
+        nothing but the subsample is copied. It is measured when the first verdict asks for it; for convolutional
+        networks, which takes many times as long, not before one is judged.
 
         Args:
             x: Inputs as they are fed to the network, shape (n, features), or images (n, height, width, channels).
                 Each is scaled to |x|^2 / n_0 = 1; centring is left to the caller.
-            y: Class labels, shape (n,).
+            y: Class labels, shape (n,), numbers or strings. For classification only: numbers are refused as regression
+                targets where they are fractional or make more than 10 classes with fewer than 2 inputs each on average
+                (3 unless the classes are 0, 1, 2 ... or 1, 2, 3 ...). More than 20 classes are taken with a warning
+                where they have fewer than 10 inputs each, have gaps, or are floats.
             n_train: Training samples to describe; all of ``x`` by default. May exceed ``len(x)``.
             n_test: Test samples.
             max_samples: Largest subsample that is measured.
@@ -124,29 +88,29 @@ class Task:
 
         Raises:
             TypeError: If an argument has the wrong type.
-            ValueError: If shapes disagree, values are not finite, channels come first, or there are fewer than two
-                samples or classes.
+            ValueError: If shapes disagree, values are not finite, labels are missing or are regression targets,
+                channels come first, or there are fewer than two samples or classes.
+
+        Warns:
+            UserWarning: If inputs are bytes, channels seem to come first, labels may be regression targets, or inputs
+                that the theory cannot tell apart have different labels, which bounds the accuracy of every network.
         """
-        inputs, labels = _checked(x, y)
-        n_train = require_integer("n_train", len(inputs) if n_train is None else n_train, 2, 10**7)
+        inputs = readable(x)
+        labels = class_labels(y, inputs.shape[0])
+        n_train = require_integer("n_train", inputs.shape[0] if n_train is None else n_train, 2, 10**7)
         n_test = require_integer("n_test", n_test, 0, 10**9)
         max_samples = require_integer("max_samples", max_samples, 2, 20_000)
         seed = require_integer("seed", seed, 0, 2**128)
         groups = require_integer("groups", groups, 1, 20_000)
-        size = min(max_samples, len(inputs), n_train)
-        frequencies = np.bincount(labels)
-        chosen = np.random.default_rng(seed).permutation(len(inputs))[:size]
-        inputs, labels = inputs[chosen], labels[chosen]
-        views: dict[ViewName, View] = {"fcn": whole_inputs(inputs, labels, groups)}
-        n_pixels = None
-        if inputs.ndim == 4:
-            n_pixels = int(np.prod(inputs.shape[1:3]))
-            views |= {
-                "cnn": _from_pixels(pixel_nodes(inputs, labels, groups, pooled=False)),
-                "cnn_pooled": _from_pixels(pixel_nodes(inputs, labels, groups, pooled=True)),
-            }
-        chance = float(frequencies.max() / frequencies.sum())
-        measured = cls(size, n_test, len(frequencies), inputs[0].size, n_pixels, views, chance)
+        size = min(max_samples, inputs.shape[0], n_train)
+        chosen = np.random.default_rng(seed).permutation(inputs.shape[0])[:size]
+        sample = Sample(sampled(inputs, chosen), labels.indices[chosen], groups)
+        for doubt in (*labels.doubts, *inputs.doubts, *doubts(sample.inputs, sample.labels)):
+            warnings.warn(doubt, stacklevel=2)
+        n_pixels = math.prod(inputs.shape[1:3]) if len(inputs.shape) == 4 else None
+        n_classes, n_features = len(labels.frequencies), math.prod(inputs.shape[1:])
+        chance = float(labels.frequencies.max() / labels.frequencies.sum())
+        measured = cls(size, n_test, n_classes, n_features, n_pixels, Views(sample), chance)
         return measured if n_train == size else measured.at(n_train)
 
     def at(self, n_train: int) -> Task:
@@ -160,8 +124,7 @@ class Task:
             ValueError: If it is not a whole number of at least 2.
         """
         n_train = require_integer("n_train", n_train, 2, 10**7)
-        views = {name: replace(view, sketch=carried(view.sketch, n_train)) for name, view in self.views.items()}
-        return replace(self, n_train=n_train, views=views)
+        return replace(self, n_train=n_train, views=Views(Carried(self.views, n_train)))
 
     @classmethod
     def equicorrelated(
@@ -217,9 +180,19 @@ class Task:
         text = resources.files("ntk_prior").joinpath("cifar10.json").read_text(encoding="utf-8")
         return cls.from_json(json.loads(text)).at(n_train)
 
-    def save(self, path: str | Path) -> None:
-        """Write the summary as JSON."""
-        Path(path).write_text(json.dumps(self.to_json()) + "\n", encoding="utf-8")
+    def save(self, path: str | Path, views: Iterable[ViewName] | None = None) -> None:
+        """Write the summary as JSON.
+
+        Args:
+            path: The file.
+            views: Views to work out beforehand, see ``to_json``: ``["fcn", "cnn", "cnn_pooled"]`` for all of an image
+                task, without which the loaded task may know nothing of convolutional networks.
+
+        Raises:
+            TypeError: If ``views`` is no collection of names.
+            ValueError: If the task has no such view.
+        """
+        Path(path).write_text(json.dumps(self.to_json(views)) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Task:
@@ -231,9 +204,34 @@ class Task:
         with expecting(f"a task summary ({FORMAT!r})", path, "write it again with Task.save"):
             return cls.from_json(read_json(path))
 
-    def to_json(self) -> dict[str, Any]:
-        """The summary as JSON-serialisable values."""
-        return {"format": FORMAT, **{f.name: _plain(getattr(self, f.name)) for f in fields(self)}}
+    def to_json(self, views: Iterable[ViewName] | None = None) -> dict[str, Any]:
+        """The summary as JSON-serialisable values.
+
+        Its ``"views"`` are those that have been worked out, which each verdict does with the one it needs, and
+        ``"fcn"``. A task that is made of it has no other ones.
+
+        Args:
+            views: Further ones to work out beforehand.
+
+        Raises:
+            TypeError: If ``views`` is no collection of names.
+            ValueError: If the task has no such view.
+        """
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        kept = {*ready(self.views), *self._named(() if views is None else views), "fcn"}
+        values["views"] = {name: plain(self.views[name]) for name in self.views if name in kept}
+        return {"format": FORMAT, **values}
+
+    def _named(self, views: Iterable[ViewName]) -> tuple[ViewName, ...]:
+        """Names of views that the task has."""
+        names = ", ".join(self.views)
+        if isinstance(views, str) or not isinstance(views, Iterable):
+            raise TypeError(f"views: expected a list with some of {names}, received {shown(views)}")
+        given = tuple(views)
+        for name in given:
+            if name not in tuple(self.views):
+                raise ValueError(f"views: expected some of {names}, which this task has, received {shown(name)}")
+        return given
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Task:
@@ -243,165 +241,16 @@ class Task:
             KeyError, TypeError, ValueError: If the values are not those of a summary.
         """
         if values["format"] != FORMAT:
-            raise ValueError(f"format: expected {FORMAT!r}, received {values['format']!r}")
+            raise ValueError(f"format: expected {FORMAT!r}, received {shown(values['format'])}")
         n_train = require_integer("n_train", values["n_train"], 2, 10**9)
-        names = get_args(ViewName)
-        if not isinstance(values["views"], Mapping) or not values["views"] or not values["views"].keys() <= set(names):
-            raise ValueError(f"views: expected a mapping with some of {', '.join(names)}")
-        views = {name: _view_from_json(view, n_train) for name, view in values["views"].items()}
+        n_classes = require_integer("n_classes", values["n_classes"], 2, 10**9)
         n_pixels = values["n_pixels"]
         return cls(
             n_train=n_train,
             n_test=require_integer("n_test", values["n_test"], 0, 10**9),
-            n_classes=require_integer("n_classes", values["n_classes"], 2, 10**9),
+            n_classes=n_classes,
             n_features=require_integer("n_features", values["n_features"], 1, 10**9),
             n_pixels=None if n_pixels is None else require_integer("n_pixels", n_pixels, 1, 10**9),
-            views=views,
-            # Summaries written before it was kept stand for equally frequent classes.
-            chance=math.nan if values.get("chance") is None else require_real("chance", values["chance"], 0.0, 1.0),
+            views=views_from_json(values["views"], n_train),
+            chance=chance_from_json(values.get("chance"), n_classes),
         )
-
-
-def _plain(value: Any) -> Any:
-    """Arrays to lists (six significant digits), dataclasses and tuples of arrays to mappings."""
-    if isinstance(value, np.ndarray):
-        return [_plain(row) for row in value] if value.ndim > 1 else [float(f"{number:.9g}") for number in value]
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Sketch):
-        return {name: _plain(array) for name, array in value._asdict().items()}
-    if isinstance(value, Mapping):
-        return {name: _plain(entry) for name, entry in value.items()}
-    return value
-
-
-def _view_from_json(values: Mapping[str, Any], n_train: int) -> View:
-    def array(owner: Mapping[str, Any], name: str) -> Array:
-        numbers = np.asarray(owner[name], dtype=np.float64)
-        if not np.all(np.abs(numbers) <= _LARGEST_NUMBER):
-            raise ValueError(f"{name}: expected finite numbers of at most {_LARGEST_NUMBER:g}")
-        return numbers
-
-    arrays = {f.name: array(values, f.name) for f in fields(View) if f.name not in ("group", "sketch")}
-    summary = Sketch(**{name: array(values["sketch"], name) for name in Sketch._fields})
-    view = View(**arrays, group=require_integer("group", values["group"], 1, 64), sketch=summary)
-    nodes, groups = view.cosines.shape, summary.counts.shape
-    agree = (
-        len(nodes) == len(groups) == view.spreads.ndim == summary.uniform.ndim == 1
-        and all(getattr(view, name).shape == nodes for name in _WEIGHTS)
-        and summary.eigenvalues.shape == (len(POWERS), *groups)
-        and summary.leading.shape == (len(POWERS), *summary.uniform.shape * 2)
-        and summary.diagonals.shape == (len(POWERS),)
-        and summary.energy.shape == groups
-        and view.spreads.shape == view.variances.shape
-        and nodes[0] % view.group == 0
-    )
-    if not agree:
-        raise ValueError("views: expected arrays of matching shapes")
-    _require_meaning(view, n_train)
-    return view
-
-
-def _require_meaning(view: View, n_train: int) -> None:
-    """Check that a view's numbers can be what they stand for.
-
-    Raises:
-        ValueError: If some cannot.
-    """
-    summary, share = view.sketch, float(view.within.sum())
-    sums = {name: float(getattr(view, name).sum()) for name in _WEIGHTS if name != "within"}
-    checks = {
-        "cosines: expected numbers in [-1, 1]": np.all(np.abs(view.cosines) <= 1.0 + _ROUNDED),
-        "weights: expected sums of 1": all(abs(total - 1.0) <= _ROUNDED for total in sums.values()),
-        "within: expected a sum in [0, 1]": -_ROUNDED <= share <= 1.0 + _ROUNDED,
-        "spreads: expected increasing numbers": np.all(np.diff(view.spreads) > 0.0) and view.spreads.size > 0,
-        "variances: expected no negative ones": np.all(view.variances >= 0.0),
-        "energy: expected shares that sum to 1": np.all(summary.energy >= 0.0)
-        and abs(float(summary.energy.sum()) - 1.0) <= _ROUNDED,
-        f"counts: expected positive numbers that sum to n_train, {n_train}": np.all(summary.counts > 0.0)
-        and abs(float(summary.counts.sum()) - n_train) <= _ROUNDED * n_train,
-    }
-    for words, fine in checks.items():
-        if not fine:
-            raise ValueError(words)
-
-
-def _checked(x: ArrayLike, y: ArrayLike) -> tuple[Array, NDArray[Any]]:
-    """Inputs scaled to |x|^2 / n_0 = 1 and labels as class indices."""
-    inputs, labels = _numbers(x), np.asarray(y)
-    if inputs.ndim not in (2, 4):
-        channel = " (grey images? add the channel: x[..., None])" if inputs.ndim == 3 else ""
-        raise ValueError(
-            f"x: expected shape (n, features) or (n, height, width, channels), received {inputs.shape}{channel}"
-        )
-    if labels.shape != inputs.shape[:1]:
-        hint = ""
-        if labels.ndim == 2 and len(labels) == len(inputs):
-            hint = " (one-hot? take y.argmax(axis=1))" if labels.shape[1] > 1 else " (take y.ravel())"
-        raise ValueError(
-            f"y: expected one label for each of the {len(inputs)} inputs, received shape {labels.shape}{hint}"
-        )
-    if len(inputs) < 2 or inputs.size == 0:
-        raise ValueError(f"x: expected at least 2 inputs with at least 1 feature, received shape {inputs.shape}")
-    if not np.all(np.isfinite(inputs)):
-        raise ValueError("x: expected finite numbers, received NaN or infinity")
-    _require_channels_last(inputs)
-    try:
-        classes, index = np.unique(labels, return_inverse=True)
-    except TypeError as error:
-        raise TypeError(f"y: expected labels of one kind, numbers or strings, received a mixture ({error})") from error
-    if len(classes) < 2:
-        raise ValueError(f"y: expected at least 2 classes, received only {classes!r}")
-    if labels.dtype.kind == "f" and not np.all(labels == np.round(labels)):
-        raise ValueError("y: expected class labels, received fractional numbers (regression targets?)")
-    norms = np.sqrt(np.mean(inputs.reshape(len(inputs), -1) ** 2, axis=1))
-    if not np.all(norms > 0):
-        raise ValueError(f"x: expected inputs other than zero, received {int(np.sum(norms == 0))} zero inputs")
-    return inputs / norms.reshape(-1, *[1] * (inputs.ndim - 1)), index
-
-
-def _numbers(x: ArrayLike) -> Array:
-    try:
-        given = np.asarray(x)
-        if np.iscomplexobj(given):
-            raise TypeError("these are complex")
-        inputs = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"x: expected an array of real numbers, received something else ({error})") from error
-    if given.dtype == np.uint8 and np.any(given > 1):
-        warnings.warn(
-            "x: received bytes, as images are stored: give the inputs as the network gets them (scaled, and centred if "
-            "it gets them so), since how alike they are decides what it can learn",
-            stacklevel=4,
-        )
-    return inputs
-
-
-def _require_channels_last(inputs: Array) -> None:
-    """Refuse images that would be read as one or three pixels high."""
-    if inputs.ndim == 4 and inputs.shape[1] in (1, 3) and inputs.shape[2] == inputs.shape[3] > 4:
-        raise ValueError(
-            f"x: expected images of shape (n, height, width, channels), received {inputs.shape}, which looks like "
-            "(n, channels, height, width): give np.transpose(x, (0, 2, 3, 1))"
-        )
-
-
-def _from_pixels(nodes: PixelNodes) -> View:
-    return View(**{field.name: getattr(nodes, field.name) for field in fields(nodes)})
-
-
-def whole_inputs(inputs: Array, labels: NDArray[Any], groups: int) -> View:
-    """The ``"fcn"`` view of normalised inputs."""
-    flat = inputs.reshape(len(inputs), -1)
-    cosines = np.clip(flat @ flat.T / flat.shape[1], -1.0, 1.0)
-    pairs = np.triu_indices(len(flat), 1)
-    alike = labels[pairs[0]] == labels[pairs[1]]
-    samples = cosines[pairs]
-    nodes, weights, polynomials = gauss_nodes(samples, NODES)
-
-    def on(part: Array) -> Array:
-        return weights_on(nodes, weights, polynomials, part, samples) if part.size else weights
-
-    none, one = np.zeros_like(nodes), np.ones(1)
-    summary = sketch(np.stack([cosines**k for k in POWERS]), labels, groups)
-    return View(nodes, weights, on(samples[alike]), on(samples[~alike]), none, 1, one, one, summary)

@@ -78,6 +78,45 @@ def test_the_leading_block_holds_the_top_of_every_power_and_the_uniform_vector()
         assert SIZE * np.linalg.eigvalsh(block)[-1] == pytest.approx(exact, rel=1e-6)
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.4])
+@pytest.mark.parametrize("n_features", [1, 3, 200, 20_000])
+def test_the_leading_block_is_that_of_whole_eigendecompositions(shift: float, n_features: int) -> None:
+    features = np.random.default_rng(0).normal(size=(SIZE, n_features)) + shift
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    powers = np.stack([(features @ features.T) ** k for k in POWERS])
+    tops = [np.linalg.eigh(power)[1][:, -1] for power in powers]
+    left, singular, _ = np.linalg.svd(np.stack([np.ones(SIZE), *tops], axis=1), full_matrices=False)
+    basis = left[:, singular > 1e-5]
+    for block, power in zip(sketch(powers, LABELS).leading, powers, strict=True):
+        exact = basis.T @ (power - np.diag(np.diagonal(power))) @ basis / SIZE
+        top = [np.linalg.eigvalsh(matrix)[-1] for matrix in (block, exact)]
+        assert top[0] == pytest.approx(top[1], rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("matrix", [np.zeros((SIZE, SIZE)), np.eye(SIZE), np.ones((SIZE, SIZE))], ids=["0", "1", "J"])
+def test_matrices_without_a_leading_eigenvalue_have_a_sketch_too(matrix: Array) -> None:
+    found = sketch(np.stack([matrix] * len(POWERS)), LABELS)
+    for array in found:
+        assert np.all(np.isfinite(array))
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+def test_the_smallest_samples_foretell_larger_ones(size: int) -> None:
+    features = np.random.default_rng(0).normal(size=(size, 9))
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    found = carried(sketch(np.stack([(features @ features.T) ** k for k in POWERS]), np.arange(size) % 2), 1_000)
+    assert found.counts.sum() == 1_000
+    assert found.energy.sum() == pytest.approx(1.0)
+    assert np.all(np.isfinite(found.eigenvalues))
+
+
+def test_nodes_that_can_hardly_be_told_apart_have_finite_weights_on_any_part() -> None:
+    samples = np.array([0.0, 1e-13, -1.0, 1.0, 1e-20])
+    for size in range(2, 9):
+        nodes = gauss_nodes(samples, size)
+        assert np.all(np.isfinite(weights_on(*nodes, samples[:2], samples)))
+
+
 def test_a_sample_foretells_the_spectrum_of_twice_as_many() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(800, 300)) * np.arange(1, 301) ** -0.5
