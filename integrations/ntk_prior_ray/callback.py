@@ -32,8 +32,9 @@ class NTKPriorCallback(Callback):
     """Adds score, verdict, kappa, phase and largest stable learning rate to every result of a trial.
 
     They become the columns ``ntk_prior/...`` of ``ResultGrid.get_dataframe()`` and, where they are numbers, curves in
-    TensorBoard. ``ntk_prior/drawn`` says how the configuration came about: ``plain`` trials bypassed the prior.
-    Refused proposals are appended to ``ntk_rejections.jsonl`` in the experiment's folder.
+    TensorBoard. ``ntk_prior/drawn`` says how the configuration came about: ``plain`` trials bypassed the prior, and it
+    was silent about ``unjudged`` ones. Refused proposals are appended to ``ntk_rejections.jsonl`` in the experiment's
+    folder, in words where JSON does not know a value.
 
     Args:
         search: The ``NTKPriorSearch``, or what is around it.
