@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from ray_trainables import SPACE
 from ntk_prior.evidence import trust_in_view_of, withdrawn_verdicts
 from ntk_prior.screening import Drawn, Screen
 from ntk_prior_ray import NTKPriorSearch
+from ntk_prior_ray.callback import columns
 
 BAD, GOOD = {"x": 0.9, "y": 0.0}, {"x": 0.1, "y": 0.0}
 
@@ -175,7 +177,7 @@ class TestEvidence:
         assert "untrainable" not in caplog.text
         assert any(abs(config["y"]) < 0.4 for config in configs[80:])
 
-    @pytest.mark.parametrize("loss", [math.nan, None, "diverged"])
+    @pytest.mark.parametrize("loss", [math.nan, None, "diverged", pytest.param(10**400, id="huge")])
     def test_a_trial_whose_metric_is_no_number_ranks_last(self, loss: Any) -> None:
         search = search_over(accepts_everything)
         search.suggest("a")
@@ -227,6 +229,17 @@ class TestEvidence:
         if isinstance(inner, OptunaSearch):
             complete = [trial.value for trial in inner._ot_study.trials if trial.state.name == "COMPLETE"]
             assert complete == [0.5, 0.25]
+
+    def test_one_that_is_started_anew_is_known_by_its_configuration(self) -> None:
+        space = {"x": tune.uniform(-1, 1), "net": {"y": tune.uniform(-1, 1)}, "constant": 3}
+        search = search_over(accepts_everything, space=space)
+        config = search.suggest("a")
+        search.on_trial_complete("a", error=True)
+        for x, evidence in ((0.0, math.inf), (config["x"], 0.5)):
+            result = {"loss": 0.5, "config/x": x, "config/net/y": config["net"]["y"], "config/constant": 3}
+            search.on_trial_result("b", result)
+            search.on_trial_complete("b", result)
+            assert [one.losses for one in search._ledger.evidence] == [(evidence,)]
 
     def test_the_latest_four_hundred_failures_are_kept(self) -> None:
         search = search_over(accepts_everything, candidates=1)
@@ -304,6 +317,36 @@ class TestEvaluatedPoints:
         assert (
             caplog.text.count("OptunaSearch cannot learn from configurations that it did not propose: Define-by") == 1
         )
+
+
+class TestSilentConfigurations:
+    @pytest.mark.parametrize("epsilon", [0.0, 1.0])
+    @pytest.mark.parametrize("inner", [None, OptunaSearch(seed=0)])
+    def test_what_the_prior_is_silent_about_is_unjudged_whether_or_not_it_would_be_audited(
+        self, epsilon: float, inner: Any
+    ) -> None:
+        search = search_over(is_silent, deepcopy(inner), epsilon=epsilon)
+        tuned(search, 3)
+        search.suggest("a")
+        assert search.drawn("a") is Drawn.UNJUDGED
+        assert columns(search.judge({"x": 0.0}), search.drawn("a"))["drawn"] == "unjudged"
+        assert search._ledger.evidence == []
+
+    def test_what_it_knows_is_still_audited_beside_it(self) -> None:
+        space = {**SPACE, "kind": tune.choice(["known", "other"])}
+        search = search_over(lambda config: judged(0.9 if config["kind"] == "known" else None), space=space, epsilon=1)
+        for number in range(20):
+            config = search.suggest(str(number))
+            known = config["kind"] == "known"
+            assert search.drawn(str(number)) is (Drawn.PLAIN if known else Drawn.UNJUDGED)
+            finish(search, str(number), 0.5)
+        assert {one.plain for one in search._ledger.evidence} == {True}
+        assert 0 < len(search._ledger.evidence) < 20
+
+    def test_points_that_the_user_asked_for_are_the_users_whatever_the_prior_says(self) -> None:
+        search = search_over(is_silent, OptunaSearch(points_to_evaluate=[dict(GOOD)]))
+        search.suggest("a")
+        assert search.drawn("a") is Drawn.ENQUEUED
 
 
 POINTS = ({"net": {"x": 0.95}, "y": 0.5}, {"net": {"x": -0.9}, "y": 0.25})

@@ -129,16 +129,17 @@ class TestLocally:
         assert all(x <= 0.7 for x in found), found
         assert {result.config["net"]["width"] for result in results} == {64}
 
-    def test_what_becomes_of_a_trial_that_failed_and_is_resumed_takes_the_place_of_the_failure(
-        self, tmp_path: Path
+    @pytest.mark.parametrize("again", ["resume_errored", "restart_errored"])
+    def test_what_becomes_of_a_trial_that_failed_and_runs_again_takes_the_place_of_the_failure(
+        self, again: str, tmp_path: Path
     ) -> None:
         space = {**SPACE, "mended": str(tmp_path / "mended")}
         search = NTKPriorSearch(likes_small_x, OptunaSearch(seed=0), epsilon=0.0, seed=0)
         callbacks = (NTKPriorCallback(search),)
-        first = experiment(tmp_path, search, run=mended, space=space, callbacks=callbacks).fit()
-        assert 0 < first.num_errors < 6
+        first = experiment(tmp_path, search, run=mended, space=space, callbacks=callbacks, num_samples=3).fit()
+        assert 0 < first.num_errors < 3
         (tmp_path / "mended").touch()
-        results = tune.Tuner.restore(str(tmp_path / "experiment"), mended, resume_errored=True).fit()
+        results = tune.Tuner.restore(str(tmp_path / "experiment"), mended, **{again: True}).fit()
         assert results.num_errors == 0
         assert set(results.get_dataframe()["ntk_prior/drawn"]) == {"screened"}
         restored = search_over(likes_small_x, OptunaSearch())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -103,10 +104,18 @@ class Ledger:
         """A trial that runs, or may run again; None for any other one."""
         return self.live.get(trial_id, self.failed.get(trial_id))
 
-    def running(self, trial_id: str) -> Live | None:
-        """A trial that something is heard of: one that has failed runs again. None if it was not launched here."""
-        if trial_id in self.failed:
-            self.live[trial_id] = self.failed.pop(trial_id)
+    def running(self, trial_id: str, result: Mapping[str, Any] | None = None) -> Live | None:
+        """A trial that something is heard of: one that has failed runs again. None if it was not launched here.
+
+        Args:
+            trial_id: Its id.
+            result: What is heard, by flat names. A trial that a restored Tuner has started anew has an id of its own,
+                and the configuration of the failed one.
+        """
+        if trial_id not in self.live:
+            failed = trial_id if trial_id in self.failed else self._restarted(result or {})
+            if failed is not None:
+                self.live[trial_id] = self.failed.pop(failed)
         return self.live.get(trial_id)
 
     def inner_id(self, trial_id: str) -> str | None:
@@ -119,9 +128,9 @@ class Ledger:
         self.live[trial_id] = live
         self.number += 1
 
-    def end(self, trial_id: str) -> Live | None:
+    def end(self, trial_id: str, result: Mapping[str, Any] | None = None) -> Live | None:
         """Take a trial that has ended out of those that run; None if it was not launched here, or ended before."""
-        self.running(trial_id)
+        self.running(trial_id, result)
         return self.live.pop(trial_id, None)
 
     def fail(self, trial_id: str, live: Live, losses: tuple[float, ...]) -> None:
@@ -162,6 +171,14 @@ class Ledger:
                 del self.points[index]
                 return True
         return False
+
+    def _restarted(self, result: Mapping[str, Any]) -> str | None:
+        """The failed trial with the configuration that a result tells of."""
+        for trial_id, live in self.failed.items():
+            told = [(f"config/{name}", value) for name, value in (live.point or {}).items()]
+            if told and all(name in result and same(result[name], value) for name, value in told):
+                return trial_id
+        return None
 
     def _viewed(self, threshold: float) -> _View:
         """What the evidence says, computed once until there is more."""

@@ -68,8 +68,9 @@ class NTKPriorSearch(Searcher):
     prior says, and the others are screened, and compete, with probability ``trust``, ten times the one-sided p-value
     (see ``ntk_prior.evidence``) with which the last 400 finished trials speak against the prior. A single verdict that
     they contradict (p < 0.05) is withdrawn: it counts no more until later trials restore it, and the log says so.
-    Trials that fail, or whose metric is not finite, rank last; one that failed and that a restored Tuner resumes
-    (``resume_errored=True``) counts, and is told to the wrapped search algorithm, by what becomes of it then.
+    Trials that fail, or whose metric is not finite, rank last; one that failed and that a restored Tuner runs again
+    (``resume_errored``, ``restart_errored``) counts, and is told to the wrapped search algorithm, by what becomes of it
+    then.
 
     Refused proposals leave no open trial in the wrapped search algorithm. The first 200 of them teach Optuna
     (pruned, with a graded constraint from Optuna 5 on) and HyperOpt (done, but failed) what is infeasible; later ones
@@ -190,7 +191,7 @@ class NTKPriorSearch(Searcher):
 
     def on_trial_result(self, trial_id: str, result: Config) -> None:
         """Pass on a result of a running trial."""
-        live = self._ledger.running(trial_id)
+        live = self._ledger.running(trial_id, result)
         values = measured(result, self.metric)
         if live is None or values is None:
             return
@@ -200,7 +201,7 @@ class NTKPriorSearch(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: Config | None = None, error: bool = False) -> None:
         """Weigh the finished trial as evidence about the prior, and pass it on."""
-        live = self._ledger.end(trial_id)
+        live = self._ledger.end(trial_id, result)
         if live is None:
             return
         values = None if error else measured(result, self.metric)
