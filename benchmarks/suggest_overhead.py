@@ -3,8 +3,10 @@
     python benchmarks/suggest_overhead.py [TRIALS]
 
 The two searches take turns, so that both see the same machine, and every trial is told at once. Two spaces: an
-ordinary one, and one of which the prior refuses most, so that several proposals are made and judged for a trial. The
-last column is what one driver can serve: suggestions and results a second, for the search alone.
+ordinary one, and one of which the prior refuses most, so that several proposals are made and judged for a trial. What
+is added changes as trials finish: several proposals compete for each of the first twenty, and the last hundred have as
+much evidence to weigh as there ever is, in 500 trials or more. The last column is what one driver can serve:
+suggestions and results a second, for the search alone.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ EASY = {
 HARD = {**EASY, "weight_variance": tune.uniform(0.5, 8.0), "depth": tune.randint(1, 129)}
 SPACES = {"ordinary": EASY, "mostly refused": HARD}
 
+FIRST, LAST = 20, 100
+
 
 def trial(search: Searcher, number: int) -> tuple[float, float]:
     """Seconds of one suggestion, and of the result told afterwards."""
@@ -54,10 +58,8 @@ def trial(search: Searcher, number: int) -> tuple[float, float]:
     return suggested - begin, time.perf_counter() - told
 
 
-def compare(
-    make: Callable[[], Searcher], prior: Prior, space: dict[str, Any], trials: int
-) -> tuple[float, float, float, float, float]:
-    """Median suggest alone, with the prior, mean added (ms), refused for each trial, trials a second with the prior."""
+def compare(make: Callable[[], Searcher], prior: Prior, space: dict[str, Any], trials: int) -> tuple[float, ...]:
+    """Median suggest alone, with the prior, mean added at all, first and last (ms), refused and served trials."""
     alone, wrapped = make(), NTKPriorSearch(prior, make(), seed=0)
     for search in (alone, wrapped):
         search.set_search_properties("loss", "min", space)
@@ -65,7 +67,9 @@ def compare(
     seconds = np.array([(one[0], other[0]) for one, other in pairs]) * 1e3
     refused = len(wrapped.refusals()) / trials
     served = trials / sum(sum(other) for _, other in pairs)
-    return *np.median(seconds, axis=0), float(np.mean(seconds[:, 1] - seconds[:, 0])), refused, served
+    added = seconds[:, 1] - seconds[:, 0]
+    means = [float(np.mean(some)) for some in (added, added[:FIRST], added[-LAST:])]
+    return *np.median(seconds, axis=0), *means, refused, served
 
 
 def main(trials: int) -> None:
@@ -76,15 +80,16 @@ def main(trials: int) -> None:
     table = Table(title=f"suggest, {trials} trials, milliseconds")
     table.add_column("search algorithm")
     table.add_column("space")
-    for column in ("alone", "with prior", "added (median)", "added (mean)", "refused a trial", "trials/s"):
+    added = ("added", f"first {FIRST}", f"last {LAST}")
+    for column in ("alone", "with prior", *added, "refused a trial", "trials/s"):
         table.add_column(column, justify="right")
     for name, make in SEARCHERS.items():
         for label, space in SPACES.items():
-            alone, both, mean, refused, served = compare(make, prior, space, trials)
-            numbers = (f"{alone:.2f}", f"{both:.2f}", f"{both - alone:.2f}", f"{mean:.2f}", f"{refused:.1f}")
-            table.add_row(name, label, *numbers, f"{served:,.0f}")
+            *milliseconds, refused, served = compare(make, prior, space, trials)
+            numbers = [f"{value:.2f}" for value in milliseconds]
+            table.add_row(name, label, *numbers, f"{refused:.1f}", f"{served:,.0f}")
     Console(width=120).print(table)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 500)

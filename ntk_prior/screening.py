@@ -220,6 +220,27 @@ def _plain(value: Any) -> Any:
     return value if known else _shortened(repr(value))
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two configurations or values are equal, whatever their own ``==`` returns or raises.
+
+    Lists and tuples count alike, since databases store both as lists, and so do NaN and NaN.
+    """
+    if one is other:
+        return True
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    try:
+        equal = one == other
+        if isinstance(equal, bool | np.bool_):
+            return bool(equal or (one != one and other != other))
+        # Arrays, frames and tensors compare elementwise, and those of different shapes may broadcast.
+        return np.array_equal(np.asarray(one), np.asarray(other))
+    except Exception:
+        return False
+
+
 def score_of(judgement: Judgement) -> float | None:
     """The score as a finite float; None where the prior is silent."""
     score = judgement.score
@@ -396,7 +417,7 @@ class Screen:
         previous: Configuration | None = None
         taken = 0
         for draw in islice(proposals, (self.max_draws + 1) // 2):
-            if taken and draw.config == previous:
+            if taken and same(draw.config, previous):
                 break
             previous = draw.config
             taken += 1

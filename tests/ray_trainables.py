@@ -30,7 +30,7 @@ def checkpointed(config: dict[str, Any]) -> None:
     for step in range(done + 1, 5):
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "step").write_text(str(step))
-            tune.report({"loss": config["x"]}, checkpoint=tune.Checkpoint.from_directory(folder))
+            tune.report({"loss": config["net"]["x"]}, checkpoint=tune.Checkpoint.from_directory(folder))
 
 
 def recorded(config: dict[str, Any]) -> None:
@@ -52,8 +52,15 @@ def recorded(config: dict[str, Any]) -> None:
 
 
 def accurate(config: dict[str, Any]) -> None:
-    """Report one accuracy."""
-    tune.report({"accuracy": 1 / config["depth"]})
+    """Report one accuracy, by a flat and by a nested name."""
+    tune.report({"accuracy": 1 / config["depth"], "eval": {"accuracy": 1 / config["depth"]}})
+
+
+def mended(config: dict[str, Any]) -> None:
+    """Improve, but fail where y is large until there is a file."""
+    if config["y"] > 0 and not Path(config["mended"]).exists():
+        raise RuntimeError("not yet")
+    improving(config)
 
 
 def failing_above(config: dict[str, Any]) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 from known_priors import refuses_everything
 from pyarrow.fs import LocalFileSystem
+from ray import tune
 from ray_support import search_over
 
 from ntk_prior_ray import NTKPriorCallback, NTKPriorSearch
@@ -26,7 +30,7 @@ def folders(tmp_path: Path) -> SimpleNamespace:
     )
 
 
-def lines(folders: SimpleNamespace) -> list[dict[str, object]]:
+def lines(folders: SimpleNamespace) -> list[dict[str, Any]]:
     path = Path(folders.experiment_driver_staging_path) / "ntk_rejections.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -53,6 +57,58 @@ def test_what_was_refused_in_another_experiment_is_not_written(folders: SimpleNa
     search.suggest("b")
     step(callback, folders)
     assert {line["trial_id"] for line in lines(folders)} == {"b"}
+
+
+class Activation:
+    def __repr__(self) -> str:
+        return "Activation(\x1b)"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (np.int64(52), 52),
+        (np.float32(0.5), 0.5),
+        (np.longdouble(0.5), 0.5),
+        (np.bool_(True), True),
+        (np.str_("relu"), "relu"),
+        (True, True),
+        (None, None),
+        (2**70, 2**70),
+        (math.nan, "nan"),
+        (-math.inf, "-inf"),
+        (np.float32("nan"), "nan"),
+        ((1, np.int8(2)), [1, 2]),
+        ([{"units": np.int64(8)}, math.inf], [{"units": 8}, "inf"]),
+        ({"depth": np.int64(3), 4: {np.int64(5): ()}}, {"depth": 3, "4": {"5": []}}),
+        (np.array([[1, 2]]), [[1, 2]]),
+        (np.array([0.5, math.nan]), [0.5, "nan"]),
+        (np.array(3), 3),
+        (Activation(), "Activation(\\x1b)"),
+        (1 + 2j, "(1+2j)"),
+    ],
+)
+def test_the_file_holds_strict_json_numbers_as_numbers_and_what_json_does_not_know_in_words(
+    value: Any, written: Any, folders: SimpleNamespace
+) -> None:
+    search = search_over(refuses_everything, space={"x": tune.uniform(-1, 1), "odd": value})
+    callback = NTKPriorCallback(search)
+    search.suggest("a")
+    step(callback, folders)
+    path = Path(folders.experiment_driver_staging_path) / "ntk_rejections.jsonl"
+    # Python's json reads NaN and Infinity, which strict JSON has not.
+    found = [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
+    assert len(found) == 32
+    assert [line["config"]["odd"] for line in found] == [written] * 32
+    assert type(found[0]["config"]["odd"]) is type(written)
+
+
+def test_a_long_array_is_written_in_words(folders: SimpleNamespace) -> None:
+    search = search_over(refuses_everything, space={"x": tune.uniform(-1, 1), "odd": np.zeros(100_000)})
+    callback = NTKPriorCallback(search)
+    search.suggest("a")
+    step(callback, folders)
+    assert lines(folders)[0]["config"]["odd"].startswith("array([0., 0., 0., ..., 0., 0., 0.]")
 
 
 @pytest.mark.parametrize("stored", [0, 20, 32, 40])

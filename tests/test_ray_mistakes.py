@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from known_priors import refuses_everything
 from ray import tune
-from ray.tune import Result, ResultGrid
 
 from ntk_prior import Architecture, Budget, Feasibility, NTKPrior, Task, feasibility_from_spectrum, measured_spectrum
-from ntk_prior_ray import FeasibleMutation, NTKPriorSearch, finished_trials
+from ntk_prior_ray import FeasibleMutation, NTKPriorSearch
 from ntk_prior_ray.callback import columns
 
 TASK = Task.cifar10(500)
@@ -55,7 +53,7 @@ def test_a_space_that_the_prior_does_not_understand_is_told_of_before_anything_s
 ) -> None:
     with caplog.at_level(logging.WARNING):
         NTKPriorSearch(NTKPrior(TASK, Budget(100))).set_search_properties("loss", "min", space)
-    assert (reason is None) == (not caplog.text)
+    assert (reason is not None) == ("refuses nothing" in caplog.text or "was not judged" in caplog.text)
     assert reason is None or reason in caplog.text
 
 
@@ -73,16 +71,3 @@ def test_the_guard_of_population_based_training_checks_its_fields(
 ) -> None:
     with pytest.raises(error, match=message):
         FeasibleMutation(*arguments)
-
-
-def test_a_metric_that_no_result_has_is_an_error() -> None:
-    result = Result({"accuracy": 0.5, "config": NETWORK}, None, None, None)
-    results = ResultGrid(SimpleNamespace(trials=[]))
-    results._results = [result]
-    assert [one.test_accuracy for one in finished_trials(results, test_accuracy="accuracy")] == [0.5]
-    with pytest.raises(
-        ValueError, match="test_accuracy: expected a metric of the results, such as accuracy, config, rec"
-    ):
-        finished_trials(results, test_accuracy="acc")
-    with pytest.raises(TypeError, match=r"results: expected what Tuner.fit\(\) returns"):
-        finished_trials([result], test_accuracy="accuracy")

@@ -18,7 +18,7 @@ from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining
 from ray.tune.search import ConcurrencyLimiter, Repeater, Searcher
 from ray.tune.search.optuna import OptunaSearch
 from ray_support import search_over
-from ray_trainables import SPACE, accurate, checkpointed, improving
+from ray_trainables import SPACE, accurate, checkpointed, improving, mended
 
 from ntk_prior import Budget, NTKPrior, Task
 from ntk_prior_ray import FeasibleMutation, NTKPriorCallback, NTKPriorSearch, finished_trials
@@ -67,9 +67,9 @@ class TestLocally:
     def test_results_teach_the_prior(self, tmp_path: Path) -> None:
         prior = NTKPrior(Task.cifar10(1_000), Budget(steps=500, width=256))
         space = {"weight_variance": tune.uniform(1.2, 2.0), "bias_variance": 0.05, "depth": tune.randint(2, 9)}
-        settings = {"run": accurate, "space": space, "metric": "accuracy", "mode": "max"}
+        settings = {"run": accurate, "space": space, "metric": "eval/accuracy", "mode": "max"}
         results = experiment(tmp_path, NTKPriorSearch(prior, seed=0), **settings).fit()
-        found = finished_trials(results, test_accuracy="accuracy", train_accuracy="accuracy")
+        found = finished_trials(results, test_accuracy="eval/accuracy", train_accuracy="accuracy")
         assert [one.test_accuracy for one in found] == [1 / one.config["depth"] for one in found]
         report = prior.fit(found)
         assert report.used == prior.calibration.trials == 6
@@ -118,15 +118,36 @@ class TestLocally:
             synch=True,
             quantile_fraction=0.5,
             resample_probability=1.0,
-            hyperparam_mutations={"x": tune.uniform(0.8, 1.0)},
-            custom_explore_fn=FeasibleMutation(likes_small_x, ["x"]),
+            hyperparam_mutations={"net": {"x": tune.uniform(0.8, 1.0)}},
+            custom_explore_fn=FeasibleMutation(lambda config: likes_small_x(config["net"]), ["net/x"]),
         )
-        space = {"x": tune.uniform(0.6, 0.7), "y": 0.0}
+        space = {"net": {"x": tune.uniform(0.6, 0.7), "width": 64}}
         results = experiment(tmp_path, None, run=checkpointed, space=space, scheduler=scheduler, num_samples=2).fit()
         assert results.num_errors == 0
-        found = [result.config["x"] for result in results]
+        found = [result.config["net"]["x"] for result in results]
         assert any(0.4 <= x <= 0.5 for x in found), found
         assert all(x <= 0.7 for x in found), found
+        assert {result.config["net"]["width"] for result in results} == {64}
+
+    @pytest.mark.parametrize("again", ["resume_errored", "restart_errored"])
+    def test_what_becomes_of_a_trial_that_failed_and_runs_again_takes_the_place_of_the_failure(
+        self, again: str, tmp_path: Path
+    ) -> None:
+        space = {**SPACE, "mended": str(tmp_path / "mended")}
+        search = NTKPriorSearch(likes_small_x, OptunaSearch(seed=0), epsilon=0.0, seed=0)
+        callbacks = (NTKPriorCallback(search),)
+        first = experiment(tmp_path, search, run=mended, space=space, callbacks=callbacks, num_samples=3).fit()
+        assert 0 < first.num_errors < 3
+        (tmp_path / "mended").touch()
+        results = tune.Tuner.restore(str(tmp_path / "experiment"), mended, **{again: True}).fit()
+        assert results.num_errors == 0
+        assert set(results.get_dataframe()["ntk_prior/drawn"]) == {"screened"}
+        restored = search_over(likes_small_x, OptunaSearch())
+        restored.restore_from_dir(str(tmp_path / "experiment"))
+        found = sorted(one.losses[0] for one in restored._ledger.evidence)
+        assert found == sorted(result.metrics["loss"] for result in results)
+        complete = [one for one in restored.searcher._ot_study.trials if one.state.name == "COMPLETE"]
+        assert sorted(one.value for one in complete) == found
 
     def test_grid_search_is_refused_before_anything_starts(self, tmp_path: Path) -> None:
         space = {"x": tune.grid_search([0.1, 0.2]), "y": 0.0}

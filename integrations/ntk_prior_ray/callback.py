@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ray.tune import Callback
 from ray.tune.search import Searcher
 
 from ntk_prior import max_learning_rate
+from ntk_prior.architecture import shown
 from ntk_prior.screening import Judgement, score_of
 from ntk_prior_ray.search import NTKPriorSearch
 from ntk_prior_ray.searchers import unwrapped
@@ -21,13 +24,17 @@ COLUMN = "ntk_prior"
 REJECTIONS = "ntk_rejections.jsonl"
 """The file of refused proposals in an experiment's folder, one JSON object a line."""
 
+LONGEST_ARRAY = 1_000
+"""Numbers in an array up to which the file has them all."""
+
 
 class NTKPriorCallback(Callback):
     """Adds score, verdict, kappa, phase and largest stable learning rate to every result of a trial.
 
     They become the columns ``ntk_prior/...`` of ``ResultGrid.get_dataframe()`` and, where they are numbers, curves in
-    TensorBoard. ``ntk_prior/drawn`` says how the configuration came about: ``plain`` trials bypassed the prior.
-    Refused proposals are appended to ``ntk_rejections.jsonl`` in the experiment's folder.
+    TensorBoard. ``ntk_prior/drawn`` says how the configuration came about: ``plain`` trials bypassed the prior, and it
+    was silent about ``unjudged`` ones. Refused proposals are appended to ``ntk_rejections.jsonl`` in the experiment's
+    folder, in words where JSON does not know a value.
 
     Args:
         search: The ``NTKPriorSearch``, or what is around it.
@@ -82,7 +89,7 @@ class NTKPriorCallback(Callback):
         with path.open("a", encoding="utf-8") as file:
             for refusal in refusals:
                 reason = self._search.judge(refusal.config).reason
-                file.write(json.dumps({**refusal._asdict(), "reason": reason}, default=str) + "\n")
+                file.write(json.dumps(in_json({**refusal._asdict(), "reason": reason}), allow_nan=False) + "\n")
         self._next = refusals[-1].refused_before + 1
 
 
@@ -105,6 +112,20 @@ def stored_before(first: int, storage: Any) -> list[bytes]:
         raise ValueError(
             f"{path}: expected a refused proposal on each line, as a JSON object: remove the lines that are none"
         ) from error
+
+
+def in_json(value: Any) -> Any:
+    """A value as JSON knows it: NumPy's numbers as numbers, arrays and tuples as lists, all else in words, NaN too."""
+    if isinstance(value, Mapping):
+        return {str(name): in_json(inside) for name, inside in value.items()}
+    if isinstance(value, np.ndarray) and value.size <= LONGEST_ARRAY:
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [in_json(inside) for inside in value]
+    if isinstance(value, np.generic):
+        value = float(value) if isinstance(value, np.floating) else value.item()
+    known = value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
+    return value if known else shown(value)
 
 
 def columns(judgement: Judgement, drawn: str | None) -> dict[str, Any]:

@@ -78,4 +78,4 @@ def _known_part(config: Config) -> Config:
 
 
 def _is_placeholder(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and value[0] in _PLACEHOLDERS
+    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and value[0] in _PLACEHOLDERS

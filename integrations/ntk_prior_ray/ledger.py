@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ntk_prior.evidence import EVIDENCE_WINDOW, Evidence, Trust, trust_in_view_of
-from ntk_prior.screening import Record
+from ntk_prior.evidence import EVIDENCE_WINDOW, Evidence, Trust, trust_in_view_of, withdrawn_verdicts
+from ntk_prior.screening import Record, same
 
 REFUSALS_KEPT = 5_000
 """Refused proposals kept, the latest ones; every stored state holds them."""
+
+FAILURES_KEPT = EVIDENCE_WINDOW
+"""Failed trials that are known when a restored Tuner resumes them, the latest ones."""
 
 
 class Refusal(NamedTuple):
@@ -37,15 +41,26 @@ class Live(NamedTuple):
 
     Attributes:
         record: What the prior said of it, and how it came about.
-        inner_id: The wrapped search algorithm's id of it; None if that did not propose the configuration.
-        point: The values drawn by their flat names, where there is no ``inner_id``.
+        inner_id: The wrapped search algorithm's id of it; None if that did not propose the configuration, or was told
+            that it failed.
+        point: The values drawn by their flat names; None where they are not known.
         losses: The latest ones reported.
+        failed: What it counts as already, because it failed before; None where it did not.
     """
 
     record: Record
     inner_id: str | None
     point: dict[str, Any] | None
     losses: tuple[float, ...] | None = None
+    failed: tuple[float, ...] | None = None
+
+
+class _View(NamedTuple):
+    """What all evidence together says, with one threshold."""
+
+    threshold: float
+    trust: Trust
+    withdrawn: dict[str, str]
 
 
 @dataclass
@@ -58,6 +73,7 @@ class Ledger:
         taught: Refused proposals handed back.
         points: Configurations that the user asked for and that have not been proposed yet, by flat names.
         live: Trials that run, by their ids.
+        failed: Trials that ended with an error, by their ids; they run again where a restored Tuner resumes them.
         evidence: Finished trials, the latest ones.
         refusals: The latest refused proposals.
     """
@@ -67,12 +83,40 @@ class Ledger:
     taught: int = 0
     points: list[dict[str, Any]] = field(default_factory=list)
     live: dict[str, Live] = field(default_factory=dict)
+    failed: dict[str, Live] = field(default_factory=dict)
     evidence: list[Evidence] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    _view: _View | None = field(default=None, init=False, compare=False, repr=False)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a stored state; what it lacks is as in a new ledger."""
+        vars(self).update({**vars(Ledger()), **state})
 
     def trust(self, threshold: float) -> Trust:
         """How far the prior is still believed, see ``ntk_prior.evidence.trust_in_view_of``."""
-        return trust_in_view_of(self.evidence, threshold)
+        return self._viewed(threshold).trust
+
+    def withdrawn(self, threshold: float) -> dict[str, str]:
+        """Verdicts that count no more, with the reasons, see ``ntk_prior.evidence.withdrawn_verdicts``."""
+        return self._viewed(threshold).withdrawn
+
+    def known(self, trial_id: str) -> Live | None:
+        """A trial that runs, or may run again; None for any other one."""
+        return self.live.get(trial_id, self.failed.get(trial_id))
+
+    def running(self, trial_id: str, result: Mapping[str, Any] | None = None) -> Live | None:
+        """A trial that something is heard of: one that has failed runs again. None if it was not launched here.
+
+        Args:
+            trial_id: Its id.
+            result: What is heard, by flat names. A trial that a restored Tuner has started anew has an id of its own,
+                and the configuration of the failed one.
+        """
+        if trial_id not in self.live:
+            failed = trial_id if trial_id in self.failed else self._restarted(result or {})
+            if failed is not None:
+                self.live[trial_id] = self.failed.pop(failed)
+        return self.live.get(trial_id)
 
     def inner_id(self, trial_id: str) -> str | None:
         """The wrapped search algorithm's id of a running trial, if it proposed that."""
@@ -84,23 +128,61 @@ class Ledger:
         self.live[trial_id] = live
         self.number += 1
 
+    def end(self, trial_id: str, result: Mapping[str, Any] | None = None) -> Live | None:
+        """Take a trial that has ended out of those that run; None if it was not launched here, or ended before."""
+        self.running(trial_id, result)
+        return self.live.pop(trial_id, None)
+
+    def fail(self, trial_id: str, live: Live, losses: tuple[float, ...]) -> None:
+        """Note a trial that has ended with an error. The wrapped search algorithm takes no other result of it."""
+        self.failed[trial_id] = live._replace(inner_id=None, losses=None, failed=losses)
+        for oldest in list(self.failed)[:-FAILURES_KEPT]:
+            del self.failed[oldest]
+
     def refuse(self, trial_id: str, config: dict[str, Any], score: float, verdict: str) -> None:
         """Note a proposal that is refused."""
         self.refusals.append(Refusal(self.refused, self.number, trial_id, config, score, verdict))
         self.refused += 1
         del self.refusals[:-REFUSALS_KEPT]
 
-    def weigh(self, record: Record, losses: tuple[float, ...]) -> None:
-        """Note a finished trial as evidence."""
+    def weigh(self, record: Record, losses: tuple[float, ...], before: tuple[float, ...] | None = None) -> None:
+        """Note a finished trial as evidence.
+
+        Args:
+            record: What the prior said of it, and how it came about.
+            losses: What became of it.
+            before: What it counts as already, in place of which it is noted; None for nothing.
+        """
         evidence = record.as_evidence(losses)
-        if evidence is not None:
+        if evidence is None:
+            return
+        earlier = None if before is None else record.as_evidence(before)
+        if earlier in self.evidence:
+            self.evidence[self.evidence.index(earlier)] = evidence
+        else:
             self.evidence.append(evidence)
-            del self.evidence[:-EVIDENCE_WINDOW]
+        del self.evidence[:-EVIDENCE_WINDOW]
+        self._view = None
 
     def takes_point(self, flat: dict[str, Any]) -> bool:
         """Whether a proposal is one that the user asked for, which is then no longer awaited."""
-        for point in self.points:
-            if all(name in flat and flat[name] == value for name, value in point.items()):
-                self.points.remove(point)
+        for index, point in enumerate(self.points):
+            if all(name in flat and same(flat[name], value) for name, value in point.items()):
+                del self.points[index]
                 return True
         return False
+
+    def _restarted(self, result: Mapping[str, Any]) -> str | None:
+        """The failed trial with the configuration that a result tells of."""
+        for trial_id, live in self.failed.items():
+            told = [(f"config/{name}", value) for name, value in (live.point or {}).items()]
+            if told and all(name in result and same(result[name], value) for name, value in told):
+                return trial_id
+        return None
+
+    def _viewed(self, threshold: float) -> _View:
+        """What the evidence says, computed once until there is more."""
+        if self._view is None or self._view.threshold != threshold:
+            trust = trust_in_view_of(self.evidence, threshold)
+            self._view = _View(threshold, trust, withdrawn_verdicts(self.evidence, threshold))
+        return self._view

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ntk_prior.evidence import withdrawal_notices
-from ntk_prior.screening import Judgement, Silence, score_of
+from ntk_prior.screening import Judgement, Prior, Silence, score_of
+from ntk_prior_ray.space import Config, flattened
 
 PATIENCE = 16
-"""Configurations about all of which the prior must be silent before that is worth a warning."""
+"""The first configurations: where the prior is silent about half of them, that is worth a warning."""
 
 _logger = logging.getLogger(__name__)
 
 
 class Notices:
-    """What the user has been told so far."""
+    """What the user has been told so far: of each kind, one message."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
-        self._silent = 0
+        self._heard = 0
+        self._silent: list[Judgement] = []
+        self._looked = False
         self._withdrawn: frozenset[str] = frozenset()
 
     def withdrawn(self, verdicts: Mapping[str, str]) -> None:
@@ -40,7 +43,7 @@ class Notices:
             _logger.warning("NTKPriorSearch: %s", message)
 
     def heard(self, judgement: Judgement, hint: str) -> None:
-        """Warn of a prior that fails, or that has nothing to say from the start.
+        """Warn of a prior that fails, or that has nothing to say about most of the first configurations.
 
         Args:
             judgement: What it said of one configuration.
@@ -49,12 +52,54 @@ class Notices:
         if isinstance(judgement, Silence) and judgement.failed:
             self.tell("failure", f"a configuration was not judged: {judgement.reason}")
             return
-        if score_of(judgement) is not None:
-            self._told.add("silence")
+        if self._heard == PATIENCE:
             return
-        self._silent += 1
-        if self._silent == PATIENCE:
+        self._heard += 1
+        if score_of(judgement) is None:
+            self._silent.append(judgement)
+        if self._heard < PATIENCE:
+            return
+        # A reason takes longer to word than a configuration to judge.
+        if len(self._silent) == PATIENCE:
             self.tell("silence", f"the prior refuses nothing in this search space: {judgement.reason}{hint}")
+        elif 2 * len(self._silent) >= PATIENCE:
+            self.tell(
+                "silence",
+                f"the prior has nothing to say about {len(self._silent)} of the first {PATIENCE} configurations, and "
+                f"refuses none like these. Of one of them: {self._silent[-1].reason}{hint}",
+            )
+        self._silent.clear()
+
+    def looked_at(self, prior: Prior, judged: Iterable[tuple[Config, Judgement]]) -> None:
+        """Warn of names that the prior does not read, by the first configurations that it has something to say about.
+
+        Args:
+            prior: Asked by its method ``unread``; one without is taken to read everything.
+            judged: Configurations, as the prior sees them, with what it said.
+        """
+        if self._looked:
+            return
+        configs = [config for config, judgement in judged if score_of(judgement) is not None]
+        self._looked = bool(configs)
+        names = dict.fromkeys(name for config in configs for name in flattened(config))
+        unread = dict.fromkeys(name for config in configs for name in _unread(prior, config))
+        if unread:
+            read = ", ".join(name for name in names if name not in unread)
+            self.tell(
+                "unread",
+                f"the prior looks at {read or 'nothing'} and not at {', '.join(unread)}: whatever those are, its "
+                "judgement is the same (to_architecture maps other names)",
+            )
+
+
+def _unread(prior: Prior, config: Config) -> list[str]:
+    """The flat names in a configuration that the prior does not read."""
+    unread: Any = getattr(prior, "unread", None)
+    if unread is None:
+        return []
+    given = [str(name) for name in unread(config)]
+    # A dictionary that is not read stands for all that is in it.
+    return [name for name in flattened(config) if any(name == one or name.startswith(f"{one}/") for one in given)]
 
 
 def exhaustion(judgement: Judgement, config: Mapping[str, Any], refused: int) -> str:

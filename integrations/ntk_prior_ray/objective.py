@@ -35,7 +35,7 @@ def measured(result: Mapping[str, Any] | None, metric: Any) -> dict[str, float] 
     for name in _listed(metric):
         try:
             values[name] = float((result or {})[name])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, OverflowError, TypeError, ValueError):
             return None
         if not math.isfinite(values[name]):
             return None

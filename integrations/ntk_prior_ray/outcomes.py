@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from ray.tune import ResultGrid
 
 from ntk_prior import FinishedTrial
+from ntk_prior.architecture import shown
+from ntk_prior_ray.space import closest, flattened
 
 
 def finished_trials(
@@ -19,56 +23,61 @@ def finished_trials(
 ) -> list[FinishedTrial]:
     """What the results of an experiment say about the prior: ``prior.fit(finished_trials(tuner.fit(), ...))``.
 
-    Trials that ended with an error say nothing.
+    Trials that ended with an error say nothing. Metrics are named as a Tuner names them, ``"eval/acc"`` for ``acc`` in
+    ``eval``.
 
     Args:
         results: Their configurations are what the prior is asked about.
         test_accuracy: Name of the metric with the test accuracy.
         train_accuracy: Name of the metric with the training accuracy. Without it only trials that generalize say that
             they have trained, and none says that it has not.
-        diverged: Name of the metric that says whether the training diverged.
+        diverged: Name of the metric that says whether the training diverged; it did not where a trial lacks it.
 
     Raises:
-        TypeError: If ``results`` is no ``ResultGrid``.
-        ValueError: If an accuracy is not in [0, 1], or no result has the metric.
+        TypeError: If ``results`` is no ``ResultGrid``, or a name is no string.
+        ValueError: If an accuracy is neither in [0, 1] nor NaN, which stands for unknown, ``diverged`` is neither true
+            nor false, or no result has the metric.
     """
     if not isinstance(results, ResultGrid):
-        raise TypeError(f"results: expected what Tuner.fit() returns, a ray.tune.ResultGrid, received {results!r}")
-    _require_metrics(results, {"test_accuracy": test_accuracy, "train_accuracy": train_accuracy})
-    found = []
-    for index in range(len(results)):
-        result = results[index]
-        metrics = result.metrics
-        if result.error is None and metrics and result.config is not None:
-            found.append(
-                FinishedTrial(
-                    result.config,
-                    train_accuracy=None if train_accuracy is None else _share(metrics, train_accuracy),
-                    test_accuracy=_share(metrics, test_accuracy),
-                    diverged=bool(diverged is not None and metrics.get(diverged, False)),
-                )
-            )
-    return found
+        raise TypeError(f"results: expected what Tuner.fit() returns, a ray.tune.ResultGrid, received {shown(results)}")
+    found = [results[index] for index in range(len(results))]
+    ended = [(one, flattened(one.metrics or {})) for one in found if one.error is None]
+    named = {"test_accuracy": test_accuracy, "train_accuracy": train_accuracy, "diverged": diverged}
+    for argument, name in named.items():
+        if name is not None or argument == "test_accuracy":
+            _require_metric(argument, name, [metrics for _, metrics in ended])
+    return [
+        FinishedTrial(
+            one.config,
+            train_accuracy=None if train_accuracy is None else _share(metrics, train_accuracy),
+            test_accuracy=_share(metrics, test_accuracy),
+            diverged=diverged is not None and _flag(metrics, diverged),
+        )
+        for one, metrics in ended
+        if metrics and one.config is not None
+    ]
 
 
-def _require_metrics(results: ResultGrid, named: Mapping[str, str | None]) -> None:
-    """Check that each metric is in some result, unless there is none at all.
+def _require_metric(argument: str, name: object, reported: list[dict[str, Any]]) -> None:
+    """Check that a metric is in some result, unless there is none at all.
 
     Raises:
-        ValueError: If one is in none.
+        TypeError: If its name is no string.
+        ValueError: If it is in none.
     """
-    found = (results[index] for index in range(len(results)))
-    reported = {name for result in found if result.error is None for name in result.metrics or {}}
-    for argument, name in named.items():
-        if reported and name is not None and name not in reported:
-            raise ValueError(
-                f"{argument}: expected a metric of the results, such as {', '.join(sorted(reported))}, "
-                f"received {name!r}"
-            )
+    if not isinstance(name, str):
+        raise TypeError(f"{argument}: expected the name of a metric, received {shown(name)}")
+    names = sorted({one for metrics in reported for one in metrics if not one.startswith("config/")})
+    if not names or any(name in metrics for metrics in reported):
+        return
+    raise ValueError(
+        f"{argument}: expected a metric of the results, such as {', '.join(names)}, received {shown(name)}"
+        f"{closest(name, names)}"
+    )
 
 
 def _share(metrics: Mapping[str, Any], name: str) -> float | None:
-    """An accuracy among metrics; None where there is none.
+    """An accuracy among flat metrics; None where there is none, or it is NaN.
 
     Raises:
         ValueError: If it is no number in [0, 1].
@@ -76,7 +85,32 @@ def _share(metrics: Mapping[str, Any], name: str) -> float | None:
     value = metrics.get(name)
     if value is None:
         return None
-    number = float(value)
-    if not 0.0 <= number <= 1.0:
-        raise ValueError(f"{name}: expected an accuracy in [0, 1], received {value!r}")
-    return number
+    number = _number(value)
+    if number is None or not (math.isnan(number) or 0.0 <= number <= 1.0):
+        raise ValueError(f"{name}: expected an accuracy in [0, 1], received {shown(value)}")
+    return None if math.isnan(number) else number
+
+
+def _flag(metrics: Mapping[str, Any], name: str) -> bool:
+    """Whether a flat metric is true, as a bool or as 0 or 1; None is false.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    value = metrics.get(name)
+    if value is None or isinstance(value, bool | np.bool_):
+        return bool(value)
+    number = _number(value)
+    if number not in (0.0, 1.0):
+        raise ValueError(f"{name}: expected True or False, received {shown(value)}")
+    return bool(number)
+
+
+def _number(value: Any) -> float | None:
+    """A number of Python's, NumPy's or an array library's as a float; None for anything else."""
+    if isinstance(value, bool | np.bool_ | str | bytes):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None

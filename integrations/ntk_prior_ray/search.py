@@ -14,7 +14,7 @@ from ray.tune.search import Searcher
 
 from ntk_prior import DEFAULT_THRESHOLD
 from ntk_prior.architecture import require_choice
-from ntk_prior.evidence import Trust, withdrawn_verdicts
+from ntk_prior.evidence import Trust
 from ntk_prior.screening import (
     DEFAULT_EPSILON,
     DEFAULT_MAX_DRAWS,
@@ -68,7 +68,9 @@ class NTKPriorSearch(Searcher):
     prior says, and the others are screened, and compete, with probability ``trust``, ten times the one-sided p-value
     (see ``ntk_prior.evidence``) with which the last 400 finished trials speak against the prior. A single verdict that
     they contradict (p < 0.05) is withdrawn: it counts no more until later trials restore it, and the log says so.
-    Trials that fail, or whose metric is not finite, rank last.
+    Trials that fail, or whose metric is not finite, rank last; one that failed and that a restored Tuner runs again
+    (``resume_errored``, ``restart_errored``) counts, and is told to the wrapped search algorithm, by what becomes of it
+    then.
 
     Refused proposals leave no open trial in the wrapped search algorithm. The first 200 of them teach Optuna
     (pruned, with a graded constraint from Optuna 5 on) and HyperOpt (done, but failed) what is infeasible; later ones
@@ -98,7 +100,8 @@ class NTKPriorSearch(Searcher):
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If a value lies outside its range, or metrics contradict one another.
+        ValueError: If a value lies outside its range, metrics contradict one another, or ``searcher`` has a prior of
+            its own: an ``NTKPriorSearch``, or an ``OptunaSearch`` with an ``NTKPriorSampler``.
     """
 
     def __init__(
@@ -188,7 +191,7 @@ class NTKPriorSearch(Searcher):
 
     def on_trial_result(self, trial_id: str, result: Config) -> None:
         """Pass on a result of a running trial."""
-        live = self._ledger.live.get(trial_id)
+        live = self._ledger.running(trial_id, result)
         values = measured(result, self.metric)
         if live is None or values is None:
             return
@@ -198,7 +201,7 @@ class NTKPriorSearch(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: Config | None = None, error: bool = False) -> None:
         """Weigh the finished trial as evidence about the prior, and pass it on."""
-        live = self._ledger.live.pop(trial_id, None)
+        live = self._ledger.end(trial_id, result)
         if live is None:
             return
         values = None if error else measured(result, self.metric)
@@ -206,10 +209,12 @@ class NTKPriorSearch(Searcher):
         lost = worst(self.metric) if error or result else live.losses
         lost = lost if values is None else losses(values, self.mode)
         if lost is not None:
-            self._ledger.weigh(live.record, lost)
+            self._ledger.weigh(live.record, lost, live.failed)
+        if error:
+            self._ledger.fail(trial_id, live, worst(self.metric))
         if live.inner_id is None:
-            if values is not None and len(values) == 1:
-                self._teach(live.point or {}, *values.values())
+            if values is not None and len(values) == 1 and live.point is not None:
+                self._teach(live.point, *values.values())
         elif error:
             self.searcher.on_trial_complete(live.inner_id, error=True)
         elif values is None:
@@ -236,7 +241,8 @@ class NTKPriorSearch(Searcher):
         """
         self._require_ready()
         values = None if error or pruned else measured({self.metric: value}, self.metric)
-        record = _recorded(self.judge(parameters), Drawn.PLAIN)
+        # It was drawn without us: no audit, but what it became speaks for or against the prior likewise.
+        record = _recorded(self.judge(parameters), Drawn.UNSEEN)
         self._ledger.weigh(record, worst(self.metric) if values is None else losses(values, self.mode))
         how = {"error": error, "pruned": pruned, "intermediate_values": intermediate_values}
         self._teach(self._composition.point(parameters), value, **how)
@@ -260,7 +266,7 @@ class NTKPriorSearch(Searcher):
 
     def drawn(self, trial_id: str) -> Drawn | None:
         """How a running trial's configuration came about."""
-        live = self._ledger.live.get(trial_id)
+        live = self._ledger.known(trial_id)
         return None if live is None else live.record.drawn
 
     def refusals(self) -> list[Refusal]:
@@ -323,9 +329,13 @@ class NTKPriorSearch(Searcher):
             self._probe()
 
     def _probe(self) -> None:
-        """Warn before anything starts of a space that the prior says nothing about."""
-        for config in islice(self._composition.uniform(np.random.default_rng(self.screen.seed)), PATIENCE):
-            self._notices.heard(self.judge(config), self._composition.hint)
+        """Warn before anything starts of what the prior says nothing about, and of names that it does not read."""
+        draws = islice(self._composition.uniform(np.random.default_rng(self.screen.seed)), PATIENCE)
+        configs = [self._composition.judged(config) for config in draws]
+        judged = [(config, judge(self._prior, config)) for config in configs]
+        for _, judgement in judged:
+            self._notices.heard(judgement, self._composition.hint)
+        self._notices.looked_at(self._prior, judged)
 
     def _choice(self, trial_id: str, first: Config) -> Choice[_Proposal]:
         """What to launch, the wrapped search algorithm's first proposal being made. All others are handed back."""
@@ -343,7 +353,7 @@ class NTKPriorSearch(Searcher):
                 self._inner.hand_back(inner_id, self.screen.threshold - score, teaches=teaches)
                 self._ledger.taught += 1
 
-        withdrawn = withdrawn_verdicts(self._ledger.evidence, self.screen.threshold)
+        withdrawn = self._ledger.withdrawn(self.screen.threshold)
         self._notices.withdrawn(withdrawn)
         trust, number = self.trust, self._ledger.number
         choice = self.screen.choose(
@@ -393,9 +403,10 @@ class NTKPriorSearch(Searcher):
 
     def _launch(self, trial_id: str, choice: Choice[_Proposal]) -> Config:
         config, inner_id = choice.origin
-        point = self._composition.point(config) if inner_id is None else None
-        self._ledger.launch(trial_id, Live(_recorded(choice.judgement, choice.drawn), inner_id, point))
+        record = _recorded(choice.judgement, choice.drawn)
+        self._ledger.launch(trial_id, Live(record, inner_id, self._composition.point(config)))
         self._notices.heard(choice.judgement, self._composition.hint)
+        self._notices.looked_at(self._prior, [(self._composition.judged(config), choice.judgement)])
         return config
 
     def _exhausted(self, choice: Choice[_Proposal]) -> Choice[_Proposal] | None:
@@ -416,8 +427,11 @@ class NTKPriorSearch(Searcher):
     def _teach(self, point: Config, value: float, **how: Any) -> None:
         try:
             self._inner.tell(point, value, **how)
-        except NotImplementedError:
-            self._notices.tell("teach", f"{self._inner.name} cannot learn from configurations that it did not propose")
+        except (NotImplementedError, TypeError, ValueError) as error:
+            why = f": {error}" if str(error) else ""
+            self._notices.tell(
+                "teach", f"{self._inner.name} cannot learn from configurations that it did not propose{why}"
+            )
 
 
 def _recorded(judgement: Judgement, drawn: Drawn) -> Record:

@@ -15,7 +15,7 @@ import numpy as np
 from ray import cloudpickle
 from ray.tune.search import BasicVariantGenerator, Repeater, Searcher
 
-from ntk_prior.screening import DEFAULT_CANDIDATES
+from ntk_prior.screening import DEFAULT_CANDIDATES, Screen
 from ntk_prior_ray.space import Config, Space, flattened
 
 CONSTRAINT = "ntk_prior"
@@ -217,7 +217,7 @@ def require_searcher(searcher: Any) -> Searcher:
 
     Raises:
         TypeError: If it is no ``ray.tune.search.Searcher``.
-        ValueError: If it must be around an ``NTKPriorSearch`` instead of inside.
+        ValueError: If it must be around an ``NTKPriorSearch`` instead of inside, or has a prior of its own.
     """
     if isinstance(searcher, BasicVariantGenerator):
         raise TypeError("searcher: expected a Searcher, received BasicVariantGenerator: for random draws pass None")
@@ -225,7 +225,27 @@ def require_searcher(searcher: Any) -> Searcher:
         raise TypeError(f"searcher: expected a ray.tune.search.Searcher or None, received {searcher!r}")
     if any(isinstance(inner, Repeater) for inner in unwrapped(searcher)):
         raise ValueError("searcher: expected what proposes, received a Repeater: put it around NTKPriorSearch")
+    for inner in (*unwrapped(searcher), *_samplers(searcher)):
+        if isinstance(getattr(inner, "screen", None), Screen):
+            raise ValueError(
+                f"searcher: expected a search algorithm without a prior of its own, received {type(inner).__name__} "
+                "inside: two priors would each refuse what the other has let through, so take one away"
+            )
     return searcher
+
+
+def _samplers(searcher: Searcher) -> Iterator[Any]:
+    """The Optuna samplers in a search algorithm, and those that they wrap."""
+    *_, base = unwrapped(searcher)
+    waiting: list[Any] = [base, getattr(base, "_ot_study", None)]
+    seen = set[int]()
+    while waiting:
+        around = waiting.pop()
+        for one in vars(around).values() if hasattr(around, "__dict__") else ():
+            if hasattr(one, "sample_relative") and id(one) not in seen:
+                seen.add(id(one))
+                waiting.append(one)
+                yield one
 
 
 class UniformSearch(Searcher):

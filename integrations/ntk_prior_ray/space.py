@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from copy import copy
+from difflib import get_close_matches
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import numpy as np
@@ -10,6 +14,7 @@ from ray.tune.search.variant_generator import assign_value, parse_spec_vars
 from ray.tune.utils import deep_update, flatten_dict
 
 Config = dict[str, Any]
+Path = tuple[Any, ...]
 
 
 class Space:
@@ -80,17 +85,46 @@ def flattened(config: Mapping[str, Any]) -> Config:
     return flat
 
 
+def leaves(config: Config, around: Path = ()) -> dict[str, Path]:
+    """The keys that lead to each value of a configuration, by its flat name."""
+    found: dict[str, Path] = {}
+    for key, value in config.items():
+        path = (*around, key)
+        found.update(leaves(value, path) if isinstance(value, dict) else {_name(path): path})
+    return found
+
+
+def at(config: Config, path: Path) -> Any:
+    """The value that a path leads to."""
+    return reduce(getitem, path, config)
+
+
+def replaced(config: Config, path: Path, value: Any) -> Config:
+    """The configuration with another value there, in new dictionaries."""
+    key, *rest = path
+    changed = copy(config)
+    changed[key] = replaced(config[key], tuple(rest), value) if rest else value
+    return changed
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """What a message on an unknown name suggests; empty where nothing is near."""
+    names = list(known)
+    near = [one for one in names if one.endswith(f"/{name}")] or get_close_matches(name, names, n=1)
+    return f": did you mean {near[0]!r}?" if near else ""
+
+
 def merged(constants: Config, suggestion: Config) -> Config:
     """Both, nested dictionaries together, as a Tuner merges them."""
     both: Config = deep_update(_copied(constants), suggestion, new_keys_allowed=True)
     return both
 
 
-def _name(path: tuple[Any, ...]) -> str:
+def _name(path: Path) -> str:
     return "/".join(map(str, path))
 
 
-def _without(config: Config, paths: set[tuple[Any, ...]]) -> Config:
+def _without(config: Config, paths: set[Path]) -> Config:
     """A search space without the entries that hold one of the paths, lists as a whole."""
     kept = {}
     for name, value in config.items():
