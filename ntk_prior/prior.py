@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ntk_prior.architecture import Architecture, require_choice, require_instance
+from ntk_prior.architecture import Architecture, require_choice, require_instance, shown
 from ntk_prior.budget import Budget
 from ntk_prior.calibration import (
     FEATURES,
@@ -27,6 +27,7 @@ from ntk_prior.outcomes import FinishedTrial, outcome, require_finished
 from ntk_prior.table import (
     ARCHITECTURE_FIELDS,
     BUDGET_FIELDS,
+    FIELDS,
     REQUIRED,
     FeasibilityTable,
     require_spelling,
@@ -34,6 +35,7 @@ from ntk_prior.table import (
     tabulated,
 )
 from ntk_prior.task import Task
+from ntk_prior.watched import Watched, flat, without
 
 Configuration = Mapping[str, Any]
 ToArchitecture = Callable[[Configuration], "Architecture | Configuration | None"]
@@ -112,12 +114,46 @@ class NTKPrior:
             TypeError: If ``config`` is no mapping, or a value has the wrong type.
             ValueError: If a value lies outside its range, or a name is almost that of a field.
         """
-        if not isinstance(config, Mapping):
-            raise TypeError(f"config: expected a mapping of parameter names to values, received {config!r}")
+        _require_mapping(config)
         understood = self._understood(config)
         if isinstance(understood, str):
             return outside_theory(understood, self.task, self.budget)
         return self._judged(*understood)
+
+    def unread(self, config: Configuration) -> tuple[str, ...]:
+        """The parameters of a configuration that the prior does not look at, so that they change no verdict.
+
+        Without ``to_architecture`` these are the names that are no fields of ``Architecture`` or ``Budget``; with it,
+        those that this function does not read. One that goes through all of a configuration reads all of it, but for
+        what it merely copies into what it returns. Where it makes nothing of the configuration, or fails, nothing is
+        said.
+
+        Args:
+            config: As for calling the prior.
+
+        Returns:
+            Their names in the configuration's order, those inside nested dictionaries like ``"net/lr"``.
+
+        Raises:
+            TypeError: If ``config`` is no mapping.
+        """
+        _require_mapping(config)
+        entries = flat(config)
+        if self.to_architecture is None:
+            return tuple(name for name in entries if name not in FIELDS)
+        read: set[str] = set()
+        try:
+            mapped = self._mapped(Watched(config, read))
+        except Exception:  # the user's code; to judge the configuration says what is wrong with it
+            return ()
+        if isinstance(mapped, str):
+            return ()
+        if isinstance(mapped, Watched):
+            # The configuration, or a part of it, as it is: the prior itself reads the fields there.
+            _known(mapped, FIELDS)
+        elif isinstance(mapped, Mapping):
+            read -= {name for name in read & {*entries} if self._is_only_copied(name, entries[name], config, mapped)}
+        return tuple(name for name in entries if name not in read)
 
     def score_many(self, columns: Any) -> FeasibilityTable:
         """Feasibility of many configurations at once.
@@ -226,6 +262,16 @@ class NTKPrior:
             return self._lacking(missing, [str(name) for name in mapped if mapped[name] is not None])
         return Architecture(**_known(mapped, ARCHITECTURE_FIELDS)), budget
 
+    def _is_only_copied(self, flat_name: str, value: Any, config: Configuration, mapped: Configuration) -> bool:
+        """Whether a parameter stands in what ``to_architecture`` returned, and nothing would change without it."""
+        name = flat_name.rpartition("/")[2]
+        if name not in mapped or (name in FIELDS and mapped[name] is value):
+            return False
+        try:
+            return self._understood(without(config, flat_name)) == self._understood(config)
+        except Exception:  # the user's code, which has read the parameter if it fails without
+            return False
+
     def _mapped(self, config: Configuration) -> Architecture | Configuration | str:
         """What ``to_architecture`` makes of a configuration, or why it makes nothing of it."""
         if self.to_architecture is None:
@@ -251,6 +297,11 @@ class NTKPrior:
 
     def _budget(self, own: dict[str, Any]) -> Budget:
         return replace(self.budget, **own) if own else self.budget
+
+
+def _require_mapping(config: Any) -> None:
+    if not isinstance(config, Mapping):
+        raise TypeError(f"config: expected a mapping of parameter names to values, received {shown(config)}")
 
 
 def _known(mapped: Architecture | Configuration, names: tuple[str, ...]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ Array = NDArray[np.float64]
 
 ARCHITECTURE_FIELDS = tuple(field.name for field in fields(Architecture))
 BUDGET_FIELDS = tuple(field.name for field in fields(Budget))
+FIELDS = (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS)
 REQUIRED = ("weight_variance", "bias_variance", "depth")
 _NAMES = ("activation", "kind", "pooling", "normalization", "optimizer", "parametrization", "loss")
 """Fields that choose a code path: rows are grouped by them, the others are numbers."""
@@ -97,9 +98,7 @@ def score_columns(
     n = next(iter(lengths))[0]
     names = {name: np.asarray(columns[name], dtype=object) for name in _NAMES if name in columns}
     numbers = {
-        name: _as_numbers(name, columns[name], budget)
-        for name in (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS)
-        if name in columns and name not in _NAMES
+        name: _as_numbers(name, columns[name], budget) for name in FIELDS if name in columns and name not in _NAMES
     }
     trainability, generalization = np.ones(n), np.ones(n)
     codes = np.full(n, _OUTSIDE, dtype=np.int8)
@@ -125,11 +124,10 @@ def require_spelling(names: tuple[Any, ...]) -> None:
     Raises:
         ValueError: If there is one.
     """
-    known = (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS)
-    absent = [name for name in known if name not in names]
+    absent = [name for name in FIELDS if name not in names]
     for name in names:
         # Numbered names (depth_1, depth_2) are nobody's slip.
-        if not isinstance(name, str) or name in known or any(letter.isdigit() for letter in name):
+        if not isinstance(name, str) or name in FIELDS or any(letter.isdigit() for letter in name):
             continue
         for meant in get_close_matches(name.lower(), absent, 1, _ALMOST):
             raise ValueError(f"{name}: expected {meant}, received {name}: write it so, or give it quite another name")
