@@ -56,8 +56,10 @@ class NTKPrior:
         task: Summary of the data.
         budget: What a trial may spend; a configuration's own entries (``learning_rate``, ``width`` ...) override it.
         to_architecture: For spaces that do not use the field names of ``Architecture`` and ``Budget``: maps a
-            configuration to an ``Architecture``, or to a mapping of those field names. None, or a KeyError raised by
-            it, means "not a network this theory knows": the verdict is ``outside_theory``, and its reason says which.
+            configuration to a mapping of those field names, or to an ``Architecture``, which is judged by ``budget`` as
+            it stands. Nothing but what it returns counts: a parameter that it does not pass on changes no verdict, even
+            if its name is that of a field. None, or a KeyError raised by it, means "not a network this theory knows":
+            the verdict is ``outside_theory``, and its reason says which.
         refine: A slower judge, ``exact.Refinement`` or one's own ``(architecture, task, budget) -> Feasibility``, for
             example ``feasibility_from_spectrum`` of a model's empirical kernel. Where it returns None, the predictor's
             answer stands.
@@ -253,10 +255,10 @@ class NTKPrior:
         mapped = self._mapped(config)
         if isinstance(mapped, str):
             return mapped
-        budget = self._budget({**_known(config, BUDGET_FIELDS), **_known(mapped, BUDGET_FIELDS)})
         if isinstance(mapped, Architecture):
-            return mapped, budget
+            return mapped, self.budget
         require_spelling(tuple(mapped))
+        budget = self._budget(_known(mapped, BUDGET_FIELDS))
         missing = [name for name in REQUIRED if mapped.get(name) is None]
         if missing:
             return self._lacking(missing, [str(name) for name in mapped if mapped[name] is not None])
@@ -304,9 +306,7 @@ def _require_mapping(config: Any) -> None:
         raise TypeError(f"config: expected a mapping of parameter names to values, received {shown(config)}")
 
 
-def _known(mapped: Architecture | Configuration, names: tuple[str, ...]) -> dict[str, Any]:
-    if isinstance(mapped, Architecture):
-        return {}
+def _known(mapped: Configuration, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: mapped[name] for name in names if name in mapped and mapped[name] is not None}
 
 

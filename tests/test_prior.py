@@ -201,9 +201,52 @@ def test_spaces_with_names_of_their_own(task: Task) -> None:
     assert table.score[0] == pytest.approx(prior(own).score)
 
 
-def test_an_architecture_may_be_returned_as_it_is(task: Task) -> None:
-    prior = NTKPrior(task, BUDGET, lambda config: Architecture(1.5, 0.1, config["layers"]))
-    assert prior({"layers": 3, "learning_rate": 1e4}).verdict is Verdict.DIVERGES
+def test_an_architecture_may_be_returned_and_is_judged_by_the_priors_own_budget(task: Task) -> None:
+    prior = NTKPrior(task, Budget(300, 1e4, width=256), lambda config: Architecture(1.5, 0.1, config["layers"]))
+    assert prior({"layers": 3}).verdict is Verdict.DIVERGES
+    assert prior({"layers": 3, "learning_rate": 1e-3}).verdict is Verdict.DIVERGES
+
+
+LOOK_ALIKES = [
+    {"optimizer": "Adam"},
+    {"optimizer": None, "loss": 3},
+    {"width": 2},
+    {"width": "wide"},
+    {"parametrization": "mup"},
+    {"learning_rate": 1e4},
+    {"momentum": 2.0},
+    {"depth": 0},
+    {"activation": ["relu"]},
+    {"optimiser": "Adam", "batchsize": 3},
+]
+
+
+@pytest.mark.parametrize("own", LOOK_ALIKES, ids=str)
+def test_with_a_mapping_only_what_it_returns_counts(task: Task, own: dict[str, object]) -> None:
+    """Parameters that are merely called like a field, or almost, are the user's own."""
+
+    def to_architecture(config: dict[str, object]) -> object:
+        return {
+            "weight_variance": 1.5,
+            "bias_variance": 0.1,
+            "depth": config["layers"],
+            "learning_rate": config["rate"],
+        }
+
+    prior = NTKPrior(task, BUDGET, to_architecture)
+    plain, config = {"layers": 3, "rate": 0.1}, {"layers": 3, "rate": 0.1, **own}
+    said = prior(plain)
+    assert prior(config).score == said.score
+    assert prior(config).budget == Budget(300, 0.1, width=256)
+    for table in (prior.score_many([config]), prior.score_many({name: [value] for name, value in config.items()})):
+        assert table.score.tolist() == [said.score]
+    asked: list[Budget] = []
+    refined = NTKPrior(task, BUDGET, to_architecture, refine=lambda a, t, budget: asked.append(budget), when="always")
+    refined(config)
+    assert asked == [said.budget]
+    report = prior.fit([ntp.FinishedTrial(config, 0.9, 0.3)])
+    assert (report.used, report.skipped) == (1, 0)
+    assert set(own) - {"optimiser", "batchsize"} <= set(prior.unread(config))
 
 
 @pytest.mark.parametrize(
