@@ -176,7 +176,7 @@ def silence(architecture: Architecture, task: Task, budget: Budget) -> str | Non
     """Why the theory says nothing of a configuration, or None where it speaks."""
     if budget.parametrization == "mup":
         return MUP
-    return why_outside(architecture, task)
+    return budget.unknown or why_outside(architecture, task)
 
 
 def verdict_codes(found: Sides, threshold: float = DEFAULT_THRESHOLD) -> NDArray[np.int8]:

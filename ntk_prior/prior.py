@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ntk_prior.architecture import Architecture, require_choice, require_instance, shown
+from ntk_prior.architecture import Architecture, is_set, require_choice, require_instance, shown
 from ntk_prior.budget import Budget
 from ntk_prior.calibration import (
     FEATURES,
@@ -25,13 +25,17 @@ from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, feasibility, o
 from ntk_prior.files import expecting, read_json
 from ntk_prior.outcomes import FinishedTrial, outcome, require_finished
 from ntk_prior.table import (
-    ARCHITECTURE_FIELDS,
-    BUDGET_FIELDS,
     FIELDS,
     REQUIRED,
     FeasibilityTable,
+    architecture_of,
+    budget_of,
+    entries_of,
+    length_of,
+    naming_row,
     require_spelling,
     score_columns,
+    set_fields,
     tabulated,
 )
 from ntk_prior.task import Task
@@ -87,12 +91,13 @@ class NTKPrior:
         if calibration is not None:
             require_instance("calibration", calibration, Calibration)
         if to_architecture is not None and not callable(to_architecture):
-            raise TypeError(f"to_architecture: expected a callable or None, received {to_architecture!r}")
+            raise TypeError(f"to_architecture: expected a callable or None, received {shown(to_architecture)}")
         self.task = task
         self.budget = budget
         if refine is not None and not callable(refine):
             raise TypeError(
-                f"refine: expected a callable such as ntk_prior.exact.Refinement(x, y), or None, received {refine!r}"
+                "refine: expected a callable such as ntk_prior.exact.Refinement(x, y), or None, "
+                f"received {shown(refine)}"
             )
         require_choice("when", when, get_args(When))
         self.to_architecture = to_architecture
@@ -110,7 +115,8 @@ class NTKPrior:
         """Feasibility of one configuration.
 
         Args:
-            config: Parameter names to values; names the theory does not know are ignored, misspelt ones are errors.
+            config: Parameter names to values. None and NaN mean "not set". Names that are no fields are ignored (see
+                ``unread``), misspelt ones are errors.
 
         Raises:
             TypeError: If ``config`` is no mapping, or a value has the wrong type.
@@ -152,7 +158,8 @@ class NTKPrior:
             return ()
         if isinstance(mapped, Watched):
             # The configuration, or a part of it, as it is: the prior itself reads the fields there.
-            _known(mapped, FIELDS)
+            for name in FIELDS:
+                mapped.get(name)
         elif isinstance(mapped, Mapping):
             read -= {name for name in read & {*entries} if self._is_only_copied(name, entries[name], config, mapped)}
         return tuple(name for name in entries if name not in read)
@@ -162,17 +169,17 @@ class NTKPrior:
 
         Args:
             columns: A mapping of names to equally long columns, a pandas ``DataFrame``, or a sequence of
-                configurations. NaN and None mean "not set".
+                configurations.
 
         Raises:
-            TypeError: If ``columns`` is none of these.
-            ValueError: If columns differ in length, or a value lies outside its range (the row is named).
+            TypeError: If ``columns`` is none of these, or a value has the wrong type.
+            ValueError: If columns differ in length, or as for calling the prior. The row is named.
         """
         if not isinstance(columns, Mapping) and hasattr(columns, "to_dict") and hasattr(columns, "columns"):
             columns = {str(name): columns[name].to_numpy() for name in columns.columns}
         if isinstance(columns, Mapping) and self.to_architecture is None and self.refine is None:
             return score_columns(columns, self.task, self.budget, self.calibration)
-        return tabulated([self(row) for row in _rows(columns)])
+        return tabulated([naming_row(number, self, row) for number, row in enumerate(_rows(columns))])
 
     def fit(self, trials: Iterable[FinishedTrial]) -> CalibrationReport:
         """Learn from finished trials how far the theory is to be believed here.
@@ -237,7 +244,7 @@ class NTKPrior:
         with expecting(f"a saved prior ({FORMAT!r})", path, "write it again with NTKPrior.save"):
             content = read_json(path)
             if content["format"] != FORMAT:
-                raise ValueError(f"format: expected {FORMAT!r}, received {content['format']!r}")
+                raise ValueError(f"format: expected {FORMAT!r}, received {shown(content['format'])}")
             task, budget = Task.from_json(content["task"]), Budget(**content["budget"])
             calibration = Calibration.from_json(content["calibration"])
         return cls(task, budget, to_architecture, refine=refine, when=when, calibration=calibration)
@@ -246,7 +253,8 @@ class NTKPrior:
         """The predictor's answer, or the slower judge's where it is asked and has one."""
         fast = feasibility(architecture, self.task, budget, self.calibration)
         uncertain = fast.score is None or abs(fast.score - DEFAULT_THRESHOLD) <= UNCERTAIN
-        if self.refine is None or not (uncertain or self.when == "always"):
+        # No spectrum tells what a training does that the theory does not know.
+        if self.refine is None or budget.unknown or not (uncertain or self.when == "always"):
             return fast
         return self.refine(architecture, self.task, budget) or fast
 
@@ -258,11 +266,12 @@ class NTKPrior:
         if isinstance(mapped, Architecture):
             return mapped, self.budget
         require_spelling(tuple(mapped))
-        budget = self._budget(_known(mapped, BUDGET_FIELDS))
-        missing = [name for name in REQUIRED if mapped.get(name) is None]
+        own = set_fields(mapped)
+        budget = budget_of(own, self.budget)
+        missing = [name for name in REQUIRED if name not in own]
         if missing:
-            return self._lacking(missing, [str(name) for name in mapped if mapped[name] is not None])
-        return Architecture(**_known(mapped, ARCHITECTURE_FIELDS)), budget
+            return self._lacking(missing, [str(name) for name in mapped if is_set(mapped[name])])
+        return architecture_of(own), budget
 
     def _is_only_copied(self, flat_name: str, value: Any, config: Configuration, mapped: Configuration) -> bool:
         """Whether a parameter stands in what ``to_architecture`` returned, and nothing would change without it."""
@@ -286,7 +295,8 @@ class NTKPrior:
             return "to_architecture does not know this configuration (it returned None)"
         if not isinstance(mapped, Architecture | Mapping):
             raise TypeError(
-                f"to_architecture: expected an Architecture, a mapping of field names, or None, received {mapped!r}"
+                "to_architecture: expected an Architecture, a mapping of field names, or None, "
+                f"received {shown(mapped)}"
             )
         return mapped
 
@@ -297,23 +307,17 @@ class NTKPrior:
             return f"what to_architecture returned {what}"
         return f"the configuration {what}; NTKPrior(..., to_architecture) maps other names"
 
-    def _budget(self, own: dict[str, Any]) -> Budget:
-        return replace(self.budget, **own) if own else self.budget
-
 
 def _require_mapping(config: Any) -> None:
     if not isinstance(config, Mapping):
         raise TypeError(f"config: expected a mapping of parameter names to values, received {shown(config)}")
 
 
-def _known(mapped: Configuration, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: mapped[name] for name in names if name in mapped and mapped[name] is not None}
-
-
 def _rows(columns: Any) -> Sequence[Configuration]:
     if isinstance(columns, Mapping):
-        names = list(columns)
-        return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        length_of({name: entries_of(column) for name, column in columns.items()})
+        kept = [column if isinstance(column, list | tuple) else entries_of(column) for column in columns.values()]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*kept, strict=True)]
     if isinstance(columns, Sequence) and all(isinstance(row, Mapping) for row in columns):
         return columns
     raise TypeError(

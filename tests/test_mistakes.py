@@ -139,6 +139,98 @@ class TestNames:
         first, second = prior.score_many({**columns, "activation": [spelt, name]}).score
         assert first == second
 
+    @pytest.mark.parametrize(
+        ("field", "spelt", "name"),
+        [
+            ("optimizer", "Adam", "adam"),
+            ("optimizer", "ADAM", "adam"),
+            ("optimizer", "SGD", "sgd"),
+            ("optimizer", "Momentum", "momentum"),
+            ("loss", "CrossEntropy", "cross_entropy"),
+            ("loss", "cross-entropy", "cross_entropy"),
+            ("loss", "CrossEntropyLoss", "cross_entropy"),
+            ("loss", "MSE", "mse"),
+            ("loss", "mean squared error", "mse"),
+            ("parametrization", "NTK", "ntk"),
+            ("parametrization", "Standard", "standard"),
+            ("parametrization", "muP", "mup"),
+            ("parametrization", "\N{MICRO SIGN}P", "mup"),
+            ("kind", "MLP", "fcn"),
+            ("kind", "FCN", "fcn"),
+            ("kind", "CNN", "cnn"),
+            ("normalization", "LayerNorm", "layer"),
+            ("normalization", "BatchNorm", "batch"),
+            ("normalization", "batch_norm", "batch"),
+            ("normalization", "None", "none"),
+            ("normalization", None, "none"),
+            ("activation", "linear", "identity"),
+            ("activation", "leaky-ReLU", "leaky_relu"),
+        ],
+    )
+    def test_other_names_may_be_spelt_in_any_way_too(self, prior: NTKPrior, field: str, spelt: Any, name: str) -> None:
+        single, meant = prior({**PLAIN, field: spelt}), prior({**PLAIN, field: name})
+        assert (single.architecture, single.budget) == (meant.architecture, meant.budget)
+        assert getattr(single.budget if hasattr(single.budget, field) else single.architecture, field) == name
+        columns = {key: [value] * 2 for key, value in PLAIN.items()}
+        assert prior.score_many({**columns, field: [spelt, name]}).score.tolist() == [meant.score] * 2
+
+    @pytest.mark.parametrize(
+        ("field", "name"),
+        [
+            *[("optimizer", name) for name in ("RMSprop", "AdamW", "Lion", "LBFGS", "")],
+            *[("normalization", name) for name in ("GroupNorm", "rms")],
+            *[("activation", "Mish"), ("parametrization", "spectral"), ("loss", "hinge"), ("kind", "transformer")],
+        ],
+    )
+    def test_a_name_that_the_theory_does_not_know_is_outside_it_and_no_error(
+        self, task: Task, field: str, name: str
+    ) -> None:
+        prior = NTKPrior(task, Budget(100, 0.1, width=64))
+        found = prior({**PLAIN, field: name, "momentum": 0.9})
+        assert found.verdict is Verdict.OUTSIDE_THEORY
+        assert f"{field} {name!r}" in found.reason
+        assert "; known: " in found.reason
+        columns = {key: [value] * 2 for key, value in PLAIN.items()}
+        table = prior.score_many({**columns, field: [name, None], "momentum": [0.9, 0.0]})
+        assert table.score.mask.tolist() == [True, False]
+        refine = NTKPrior(task, Budget(100, optimizer="RMSprop"), refine=lambda *_: prior(PLAIN), when="always")
+        assert refine(PLAIN).verdict is Verdict.OUTSIDE_THEORY
+
+    @pytest.mark.parametrize(
+        "unknown",
+        [Budget(9, optimizer="RMSprop"), Budget(9, loss="hinge"), Budget(9, parametrization="spectral")],
+        ids=lambda budget: budget.unknown,
+    )
+    def test_of_an_unknown_training_no_stable_rate_is_told(self, task: Task, unknown: Budget) -> None:
+        with pytest.raises(ValueError, match="is not known to the theory; known: "):
+            ntp.max_learning_rate(Architecture(1.5, 0.05, 4), task, unknown)
+
+    def test_sgd_with_momentum_is_momentum(self, prior: NTKPrior) -> None:
+        heavy = Budget(100, optimizer="momentum", momentum=0.9)
+        assert Budget(100, momentum=0.9) == Budget(100, optimizer="SGD", momentum=0.9) == heavy
+        with pytest.raises(ValueError, match=r"momentum: expected 0 for optimizer='adam', which has none, rec"):
+            Budget(100, optimizer="Adam", momentum=0.9)
+
+    @pytest.mark.parametrize("given", [Budget(100, 0.1), Budget(100, 0.1, "momentum", 0.5), Budget(100, 0.1, "adam")])
+    def test_spaces_draw_a_momentum_for_all_of_their_optimizers_and_pooling_for_all_kinds(
+        self, task: Task, given: Budget
+    ) -> None:
+        prior = NTKPrior(task, given)
+        expected = {
+            ("SGD", 0.9): ("momentum", 0.9),
+            ("SGD", 0.0): ("sgd", 0.0),
+            ("SGD", None): ("sgd", 0.0),
+            ("Momentum", None): ("momentum", given.momentum),
+            ("Adam", 0.9): ("adam", 0.0),
+            ("Adam", None): ("adam", 0.0),
+            (None, None): (given.optimizer, given.momentum),
+        }
+        rows = [{**PLAIN, "optimizer": name, "momentum": value, "pooling": True} for name, value in expected]
+        singles = [prior(row) for row in rows]
+        assert [(one.budget.optimizer, one.budget.momentum) for one in singles] == list(expected.values())
+        table = prior.score_many({name: [row[name] for row in rows] for name in rows[0]})
+        assert table.score.tolist() == pytest.approx([one.score for one in singles])
+
     def test_an_activation_that_is_not_known_keeps_its_name(self) -> None:
         assert Architecture(1.5, 0.05, 4, "Mish").activation == "Mish"
 
@@ -276,7 +368,7 @@ class TestTypes:
 
     def test_a_wrong_entry_of_a_long_column_is_shown_alone(self, prior: NTKPrior) -> None:
         columns = {name: [value] * 1000 for name, value in PLAIN.items()}
-        with pytest.raises(TypeError, match=r"depth: expected numbers, received 'many'$"):
+        with pytest.raises(TypeError, match=r"^depth: expected an integer, received 'many' \(row 999\)$"):
             prior.score_many({**columns, "depth": [3] * 999 + ["many"]})
 
     @pytest.mark.parametrize(
