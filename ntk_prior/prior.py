@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ntk_prior.architecture import Architecture, is_set, require_choice, require_instance, shown
 from ntk_prior.budget import Budget
@@ -23,7 +25,7 @@ from ntk_prior.calibration import (
 )
 from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, feasibility, outside_theory
 from ntk_prior.files import expecting, read_json
-from ntk_prior.outcomes import FinishedTrial, outcome, require_finished
+from ntk_prior.outcomes import FinishedTrial, Outcome, outcome, require_finished
 from ntk_prior.table import (
     FIELDS,
     REQUIRED,
@@ -51,6 +53,21 @@ UNCERTAIN = 0.1
 spectrum on real images."""
 
 FORMAT = "ntk-prior prior 2"
+
+
+UNMAPPED = "to_architecture does not know this configuration"
+
+
+class Unclear(NamedTuple):
+    """Why a configuration stands for no network.
+
+    Attributes:
+        kind: What such configurations have in common.
+        reason: What the verdict says.
+    """
+
+    kind: str
+    reason: str
 
 
 class NTKPrior:
@@ -124,8 +141,8 @@ class NTKPrior:
         """
         _require_mapping(config)
         understood = self._understood(config)
-        if isinstance(understood, str):
-            return outside_theory(understood, self.task, self.budget)
+        if isinstance(understood, Unclear):
+            return outside_theory(understood.reason, self.task, self.budget)
         return self._judged(*understood)
 
     def unread(self, config: Configuration) -> tuple[str, ...]:
@@ -154,7 +171,7 @@ class NTKPrior:
             mapped = self._mapped(Watched(config, read))
         except Exception:  # the user's code; to judge the configuration says what is wrong with it
             return ()
-        if isinstance(mapped, str):
+        if isinstance(mapped, Unclear):
             return ()
         if isinstance(mapped, Watched):
             # The configuration, or a part of it, as it is: the prior itself reads the fields there.
@@ -192,7 +209,7 @@ class NTKPrior:
             trials: Those that the prior is silent about, trained with Adam, or without a known outcome are skipped.
 
         Returns:
-            How well the prior has foretold them, before it learnt from them.
+            How well the prior has foretold them, before it learnt from them, and why trials were skipped.
 
         Raises:
             TypeError: If ``trials`` holds anything but ``FinishedTrial``.
@@ -202,20 +219,37 @@ class NTKPrior:
         known = [one.test_accuracy for one in given if one.test_accuracy is not None and isfinite(one.test_accuracy)]
         best = max(known, default=None)
         rows, outcomes = [], []
+        skipped: Counter[str] = Counter()
         for one in given:
-            became = outcome(self.task.n_classes, one.train_accuracy, one.test_accuracy, best, one.diverged)
-            understood = self._understood(one.config)
-            if became is None or isinstance(understood, str) or understood[1].optimizer == "adam":
-                continue
-            found = self._judged(*understood)
-            if found.sides is not None:
-                own = None if found.architecture is None else understood[0]
-                rows.append(features(found.sides, Shape.of(own, understood[1]))[0])
-                outcomes.append(became)
+            lesson = self._lesson(one, best)
+            if isinstance(lesson, str):
+                skipped[lesson] += 1
+            else:
+                rows.append(lesson[0])
+                outcomes.append(lesson[1])
         seen = np.array(rows).reshape(-1, len(FEATURES))
-        report = self.calibration.report(seen, outcomes, len(given) - len(outcomes))
+        report = self.calibration.report(seen, outcomes, skipped.total())._replace(reasons=dict(skipped.most_common()))
         self.calibration = self._given.moved(seen, outcomes)
         return report
+
+    def _lesson(
+        self, one: FinishedTrial, best_test_accuracy: float | None
+    ) -> tuple[NDArray[np.float64], Outcome] | str:
+        """What a finished trial teaches, features and outcome, or the kind of reason for which it teaches nothing."""
+        understood = self._understood(one.config)
+        if isinstance(understood, Unclear):
+            return understood.kind
+        architecture, budget = understood
+        if budget.optimizer == "adam":
+            return "trained with Adam, whose sides are bounds"
+        found = self._judged(architecture, budget)
+        if found.sides is None:
+            return f"outside the theory: {found.reason.partition(';')[0]}"
+        became = outcome(self.task.chance, one.train_accuracy, one.test_accuracy, best_test_accuracy, one.diverged)
+        if became is None:
+            return "no outcome known: accuracies are missing, or too low a test accuracy stands alone"
+        own = None if found.architecture is None else architecture
+        return features(found.sides, Shape.of(own, budget))[0], became
 
     def save(self, path: str | Path) -> None:
         """Write task, budget and calibration as JSON. ``to_architecture`` and ``refine`` are code and not written."""
@@ -258,10 +292,10 @@ class NTKPrior:
             return fast
         return self.refine(architecture, self.task, budget) or fast
 
-    def _understood(self, config: Configuration) -> tuple[Architecture, Budget] | str:
+    def _understood(self, config: Configuration) -> tuple[Architecture, Budget] | Unclear:
         """The network and the training that a configuration stands for, or why it stands for none."""
         mapped = self._mapped(config)
-        if isinstance(mapped, str):
+        if isinstance(mapped, Unclear):
             return mapped
         if isinstance(mapped, Architecture):
             return mapped, self.budget
@@ -283,16 +317,16 @@ class NTKPrior:
         except Exception:  # the user's code, which has read the parameter if it fails without
             return False
 
-    def _mapped(self, config: Configuration) -> Architecture | Configuration | str:
+    def _mapped(self, config: Configuration) -> Architecture | Configuration | Unclear:
         """What ``to_architecture`` makes of a configuration, or why it makes nothing of it."""
         if self.to_architecture is None:
             return config
         try:
             mapped = self.to_architecture(config)
         except KeyError as error:
-            return f"to_architecture does not know this configuration (KeyError: {error})"
+            return Unclear(UNMAPPED, f"{UNMAPPED} (KeyError: {error})")
         if mapped is None:
-            return "to_architecture does not know this configuration (it returned None)"
+            return Unclear(UNMAPPED, f"{UNMAPPED} (it returned None)")
         if not isinstance(mapped, Architecture | Mapping):
             raise TypeError(
                 "to_architecture: expected an Architecture, a mapping of field names, or None, "
@@ -300,12 +334,16 @@ class NTKPrior:
             )
         return mapped
 
-    def _lacking(self, missing: Sequence[str], given: Sequence[str]) -> str:
+    def _lacking(self, missing: Sequence[str], given: Sequence[str]) -> Unclear:
         """Why a configuration without some fields says too little."""
-        what = f"lacks {', '.join(missing)}" + (f" and has {', '.join(given)}" if given else "")
+        lacks = f"lacks {', '.join(missing)}"
+        has = f" and has {', '.join(given)}" if given else ""
         if self.to_architecture is not None:
-            return f"what to_architecture returned {what}"
-        return f"the configuration {what}; NTKPrior(..., to_architecture) maps other names"
+            said = f"what to_architecture returned {lacks}"
+            return Unclear(f"outside the theory: {said}", said + has)
+        said = f"the configuration {lacks}"
+        remedy = "NTKPrior(..., to_architecture) maps other names"
+        return Unclear(f"outside the theory: {said}", f"{said}{has}; {remedy}")
 
 
 def _require_mapping(config: Any) -> None:
