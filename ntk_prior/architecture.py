@@ -29,6 +29,15 @@ def shown(value: object) -> str:
         whole = repr(value)
     except Exception:  # an int of more than 4,300 digits, or code of the user's
         whole = f"<{type(value).__name__} that cannot be shown>"
+    return _on_one_line(whole)
+
+
+def named(*names: object) -> str:
+    """Names of the user's as messages repeat them, without quotation marks and otherwise as ``shown``."""
+    return _on_one_line(", ".join(map(str, names)))
+
+
+def _on_one_line(whole: str) -> str:
     text = "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
         for letter in whole[: _SHOWN + 1]

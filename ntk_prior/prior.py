@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ntk_prior.architecture import Architecture, is_set, require_choice, require_instance, shown
+from ntk_prior.architecture import Architecture, is_set, named, require_choice, require_instance, shown
 from ntk_prior.budget import Budget
 from ntk_prior.calibration import (
     FEATURES,
@@ -324,7 +324,7 @@ class NTKPrior:
         try:
             mapped = self.to_architecture(config)
         except KeyError as error:
-            return Unclear(UNMAPPED, f"{UNMAPPED} (KeyError: {error})")
+            return Unclear(UNMAPPED, f"{UNMAPPED} (KeyError: {shown(error.args[0]) if error.args else ''})")
         if mapped is None:
             return Unclear(UNMAPPED, f"{UNMAPPED} (it returned None)")
         if not isinstance(mapped, Architecture | Mapping):
@@ -337,7 +337,7 @@ class NTKPrior:
     def _lacking(self, missing: Sequence[str], given: Sequence[str]) -> Unclear:
         """Why a configuration without some fields says too little."""
         lacks = f"lacks {', '.join(missing)}"
-        has = f" and has {', '.join(given)}" if given else ""
+        has = f" and has {named(*given)}" if given else ""
         if self.to_architecture is not None:
             said = f"what to_architecture returned {lacks}"
             return Unclear(f"outside the theory: {said}", said + has)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntk_prior.activations import dual
-from ntk_prior.architecture import ARCHITECTURE_CHECKS, Architecture, Range, is_set
+from ntk_prior.architecture import ARCHITECTURE_CHECKS, Architecture, Range, is_set, named
 from ntk_prior.budget import BUDGET_CHECKS, Budget
 from ntk_prior.calibration import Calibration, shipped_calibration
 from ntk_prior.feasibility import Feasibility, Verdict, silence, verdict_codes
@@ -128,7 +128,10 @@ def require_spelling(names: tuple[Any, ...]) -> None:
         if not isinstance(name, str) or name in FIELDS or any(letter.isdigit() for letter in name):
             continue
         for meant in get_close_matches(name.lower(), absent, 1, _ALMOST):
-            raise ValueError(f"{name}: expected {meant}, received {name}: write it so, or give it quite another name")
+            received = named(name)
+            raise ValueError(
+                f"{received}: expected {meant}, received {received}: write it so, or give it quite another name"
+            )
 
 
 def set_fields(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,7 +260,7 @@ def length_of(columns: Mapping[str, NDArray[Any]], one_dimensional: Container[st
     for name, column in columns.items():
         shapes.setdefault(column.shape if name in one_dimensional else column.shape[:1], name)
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
-        received = ", ".join(f"{name} of shape {shape}" for shape, name in shapes.items()) or "no column"
+        received = ", ".join(f"{named(name)} of shape {shape}" for shape, name in shapes.items()) or "no column"
         raise ValueError(f"columns: expected one-dimensional columns of one length, received {received}")
     return next(iter(shapes))[0]
 

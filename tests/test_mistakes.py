@@ -109,6 +109,18 @@ class TestNames:
             "NTKPrior(..., to_architecture) maps other names"
         )
 
+    def test_messages_repeat_names_on_one_line_and_not_at_any_length(self, task: Task, prior: NTKPrior) -> None:
+        for found in (
+            prior({"\x1b[31m" + "x" * 10_000: 1, "a\nb": 2}),
+            NTKPrior(task, Budget(100), lambda config: config["\x1b" * 10_000])({}),
+            NTKPrior(task, Budget(100), lambda config: {"\x1b" * 10_000: 3})({}),
+        ):
+            assert found.verdict is Verdict.OUTSIDE_THEORY
+            assert found.reason.isprintable()
+            assert len(found.reason) < 400
+        with pytest.raises(ValueError, match=r"dep\\x1bth: expected depth, received dep\\x1bth: "):
+            prior({"dep\x1bth": 3})
+
     @pytest.mark.parametrize(
         ("to_architecture", "reason"),
         [
