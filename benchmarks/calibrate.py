@@ -104,7 +104,7 @@ def judged(table: pd.DataFrame, directory: str | None) -> Judged:
             found = feasibility(architecture, task, budget).sides
             spent.append(time.perf_counter() - start)
             train, test = getattr(row, f"train_accuracy_{step}"), getattr(row, f"test_accuracy_{step}")
-            became = outcome(task.n_classes, train, test, best[row.family], diverged=bool(np.isnan(train)))
+            became = outcome(task.chance, train, test, best[row.family], diverged=bool(np.isnan(train)))
             rows.append(
                 {
                     "configuration": row.configuration,
@@ -113,7 +113,7 @@ def judged(table: pd.DataFrame, directory: str | None) -> Judged:
                     "family": row.family,
                     "trained": became.trained,
                     "generalizes": np.nan if became.generalizes is None else float(became.generalizes),
-                    "test_accuracy": 1 / task.n_classes if np.isnan(test) else test,
+                    "test_accuracy": task.chance if np.isnan(test) else test,
                     **plain,
                 }
             )

@@ -144,7 +144,7 @@ with_prior = tuned(sampler)
 # A launch counts as in vain if its network came less than half of the way from chance to the best accuracy of all.
 
 # %%
-chance = 1 / task.n_classes
+chance = task.chance
 half_way = (chance + max(without.best_value, with_prior.best_value)) / 2
 print(f"{'':15}{'launched':>8}{'in vain':>9}{'median':>8}{'best':>6}")
 for name, study in (("without prior", without), ("with prior", with_prior)):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Any
 
-Kind = Literal["fcn", "cnn"]
-Normalization = Literal["none", "layer", "batch"]
+import numpy as np
+from numpy.typing import NDArray
 
 ACTIVATIONS = ("erf", "tanh", "relu", "leaky_relu", "gelu", "silu", "sin", "identity")
-_SPELT = {name.replace("_", ""): name for name in ACTIVATIONS} | {"swish": "silu"}
+KINDS = ("fcn", "cnn")
+NORMALIZATIONS = ("none", "layer", "batch")
 
 MAX_DEPTH = 10_000
 MIN_WEIGHT_VARIANCE, MAX_WEIGHT_VARIANCE = 1e-3, 1e3
@@ -24,11 +25,47 @@ _SHOWN = 200
 
 def shown(value: object) -> str:
     """A value as messages repeat it: its repr, cut to 200 characters, with control characters escaped."""
+    try:
+        whole = repr(value)
+    except Exception:  # an int of more than 4,300 digits, or code of the user's
+        whole = f"<{type(value).__name__} that cannot be shown>"
+    return _on_one_line(whole)
+
+
+def named(*names: object) -> str:
+    """Names of the user's as messages repeat them, without quotation marks and otherwise as ``shown``."""
+    return _on_one_line(", ".join(map(str, names)))
+
+
+def _on_one_line(whole: str) -> str:
     text = "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in repr(value)[: _SHOWN + 1]
+        for letter in whole[: _SHOWN + 1]
     )
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def is_set(value: object) -> bool:
+    """Whether a configuration's entry says something: None, NaN and pandas' NA do not."""
+    if isinstance(value, float | np.floating):
+        return not math.isnan(value)
+    return value is not None and type(value).__name__ != "NAType"
+
+
+def _as_float(name: str, value: Any, expected: str) -> float:
+    """A real number as a float, infinity where it is too large for one.
+
+    Raises:
+        TypeError: If it is none; durations are none, although NumPy counts its own as integers.
+    """
+    if isinstance(value, bool | np.timedelta64) or not isinstance(value, Real):
+        raise TypeError(f"{name}: expected {expected}, received {shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+    except Exception as error:  # of a number that somebody else has written
+        raise TypeError(f"{name}: expected {expected}, received {shown(value)}, which makes no float") from error
 
 
 def require_real(name: str, value: Any, low: float, high: float, *, open_low: bool = False) -> float:
@@ -45,9 +82,7 @@ def require_real(name: str, value: Any, low: float, high: float, *, open_low: bo
         TypeError: If ``value`` is not a real number.
         ValueError: If it is NaN or outside the interval.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}: expected a real number, received {shown(value)}")
-    number = float(value)
+    number = _as_float(name, value, "a real number")
     too_low = number <= low if open_low else number < low
     if math.isnan(number) or too_low or number > high:
         bracket = "(" if open_low else "["
@@ -62,9 +97,7 @@ def require_integer(name: str, value: Any, low: int, high: int) -> int:
         TypeError: If ``value`` is not a number.
         ValueError: If it is not a whole number in ``[low, high]``.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}: expected an integer, received {shown(value)}")
-    number = float(value)
+    number = _as_float(name, value, "an integer")
     if not number.is_integer() or not low <= number <= high:
         raise ValueError(f"{name}: expected an integer in [{low}, {high}], received {shown(value)}")
     return int(number)
@@ -76,7 +109,7 @@ def require_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     Raises:
         ValueError: If it is none of them.
     """
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(choices)}, received {shown(value)}")
     return str(value)
 
@@ -103,19 +136,126 @@ def require_instance(name: str, value: Any, kind: type) -> None:
 
 
 @dataclass(frozen=True)
+class Range:
+    """The values that a numeric field takes.
+
+    Attributes:
+        low, high: Smallest and largest value.
+        whole: Whether only integers are among them.
+        open_low: Whether ``low`` itself is none of them.
+    """
+
+    low: float
+    high: float
+    whole: bool = False
+    open_low: bool = False
+
+    def __call__(self, name: str, value: Any) -> float:
+        """Return a field's value as a number, or raise an error that states expected and received.
+
+        Raises:
+            TypeError, ValueError: As ``require_real`` and ``require_integer``.
+        """
+        if self.whole:
+            return require_integer(name, value, int(self.low), int(self.high))
+        return require_real(name, value, self.low, self.high, open_low=self.open_low)
+
+    def holds(self, column: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of many values are among them, shape (n,)."""
+        inside: NDArray[np.bool_] = (column > self.low if self.open_low else column >= self.low) & (column <= self.high)
+        return inside & (column == np.floor(column)) if self.whole else inside
+
+
+class Named:
+    """The names that a field takes, however they are spelt; others are kept as they are.
+
+    Args:
+        known: The names that the theory knows.
+        also: Other names of the same, in lower-case letters alone.
+    """
+
+    def __init__(self, known: tuple[str, ...], also: Mapping[str, str] | None = None) -> None:
+        self.known = known
+        self._spelt = {**{_letters(name): name for name in known}, **(also or {})}
+
+    def __call__(self, name: str, value: Any) -> str:
+        """Return a field's value, as the theory spells it, or raise a TypeError that states expected and received.
+
+        Raises:
+            TypeError: If it is no string.
+        """
+        if not isinstance(value, str):
+            raise TypeError(f"{name}: expected a name such as {self.known[0]!r}, received {shown(value)}")
+        return self._spelt.get(_letters(value), str(value))
+
+    def unknown(self, name: str, value: str) -> str | None:
+        """Why the theory is silent about a field's value; None where it knows it."""
+        if value in self.known:
+            return None
+        return f"{name} {shown(value)} is not known to the theory; known: {', '.join(self.known)}"
+
+
+def _letters(name: str) -> str:
+    """What spellings of a name share."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+_ACTIVATION = Named(ACTIVATIONS, {"swish": "silu", "linear": "identity"})
+_KIND = Named(KINDS, {"mlp": "fcn", "fc": "fcn", "fullyconnected": "fcn", "convnet": "cnn", "convolutional": "cnn"})
+_NORMALIZATION = Named(
+    NORMALIZATIONS, {"layernorm": "layer", "batchnorm": "batch", "batchnorm1d": "batch", "batchnorm2d": "batch"}
+)
+
+
+def _require_activation(name: str, value: Any) -> Any:
+    if not isinstance(value, str) and not (callable(value) and isinstance(value, Hashable)):
+        raise TypeError(f"{name}: expected a name or a callable that can be hashed, received {shown(value)}")
+    return _ACTIVATION(name, value) if isinstance(value, str) else value
+
+
+Check = Callable[[str, Any], Any]
+"""Returns a field's value as the theory reads it, or raises an error that names the field."""
+
+ARCHITECTURE_CHECKS: Mapping[str, Check] = {
+    "weight_variance": Range(MIN_WEIGHT_VARIANCE, MAX_WEIGHT_VARIANCE),
+    "bias_variance": Range(0.0, 1e3),
+    "depth": Range(1, MAX_DEPTH, whole=True),
+    "activation": _require_activation,
+    "kind": _KIND,
+    "pooling": require_flag,
+    "kernel_size": Range(1, 99, whole=True),
+    "slope": Range(-1.0, 1.0),
+    "keep_rate": Range(0.0, 1.0, open_low=True),
+    "residual_scale": Range(0.0, 100.0, open_low=True),
+    "normalization": lambda name, value: _NORMALIZATION(name, "none" if value is None else value),
+}
+"""What each field of ``Architecture`` takes."""
+
+
+def put_checked(specification: Any, checks: Mapping[str, Check]) -> None:
+    """Replace each field of a frozen dataclass by its checked value; None stays where it is the default."""
+    for field in fields(specification):
+        value = getattr(specification, field.name)
+        if value is not None or field.default is not None:
+            object.__setattr__(specification, field.name, checks[field.name](field.name, value))
+
+
+@dataclass(frozen=True)
 class Architecture:
     """A network at initialisation, before any training.
 
     Hidden layers compute ``sigma_w phi(x) W / sqrt(fan_in) + sigma_b b`` with standard normal ``W`` and ``b``; the
     readout uses the same two variances.
 
+    Names may be spelt in any way (``"ReLU"``, ``"LeakyReLU"``, ``"swish"``, ``"MLP"``, ``"LayerNorm"``). One that the
+    theory does not know is allowed, and makes every verdict ``outside_theory``.
+
     Attributes:
         weight_variance: sigma_w^2, in [1e-3, 1e3].
         bias_variance: sigma_b^2, in [0, 1e3].
         depth: L, the number of hidden layers (of activations), 1 to 10,000.
         activation: A name (``"erf"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"gelu"``, ``"silu"``, ``"sin"``,
-            ``"identity"``), however it is spelt (``"ReLU"``, ``"LeakyReLU"``, ``"swish"``), or a callable on arrays. A
-            name the theory does not know is allowed and makes every verdict ``outside_theory``.
+            ``"identity"``), or a callable on arrays.
         kind: ``"fcn"`` (fully connected) or ``"cnn"`` (convolutions with circular padding, stride 1).
         pooling: For ``"cnn"``: global average pooling before the readout (CNN-P) instead of flattening (CNN-F).
         kernel_size: Side of the square convolution window, in pixels.
@@ -123,8 +263,8 @@ class Architecture:
         keep_rate: Probability rho that dropout keeps a unit; 1 means no dropout.
         residual_scale: alpha of ``K' = K + alpha^2 (sigma_w^2 T(K) + sigma_b^2)`` in every hidden layer behind the
             first, or None for a plain network.
-        normalization: ``"none"``, ``"layer"`` (layer norm before each activation) or ``"batch"``
-            (outside the theory).
+        normalization: ``"none"`` (or None), ``"layer"`` (layer norm before each activation) or ``"batch"`` (outside the
+            theory).
 
     Raises:
         TypeError: If a field has the wrong type.
@@ -135,35 +275,20 @@ class Architecture:
     bias_variance: float
     depth: int
     activation: str | Callable[[Any], Any] = "erf"
-    kind: Kind = "fcn"
+    kind: str = "fcn"
     pooling: bool = False
     kernel_size: int = 3
     slope: float = 0.01
     keep_rate: float = 1.0
     residual_scale: float | None = None
-    normalization: Normalization = "none"
+    normalization: str = "none"
 
     def __post_init__(self) -> None:
-        def put(name: str, value: Any) -> None:
-            object.__setattr__(self, name, value)
-
-        put(
-            "weight_variance",
-            require_real("weight_variance", self.weight_variance, MIN_WEIGHT_VARIANCE, MAX_WEIGHT_VARIANCE),
-        )
-        put("bias_variance", require_real("bias_variance", self.bias_variance, 0.0, 1e3))
-        put("depth", require_integer("depth", self.depth, 1, MAX_DEPTH))
-        if not isinstance(self.activation, str) and not callable(self.activation):
-            raise TypeError(f"activation: expected a name or a callable, received {shown(self.activation)}")
-        if isinstance(self.activation, str):
-            put("activation", _SPELT.get(self.activation.lower().replace("_", ""), self.activation))
-        require_choice("kind", self.kind, get_args(Kind))
-        put("pooling", require_flag("pooling", self.pooling))
+        put_checked(self, ARCHITECTURE_CHECKS)
         if self.pooling and self.kind == "fcn":
             raise ValueError("pooling: expected False for kind='fcn' (there are no pixels to pool), received True")
-        put("kernel_size", require_integer("kernel_size", self.kernel_size, 1, 99))
-        put("slope", require_real("slope", self.slope, -1.0, 1.0))
-        put("keep_rate", require_real("keep_rate", self.keep_rate, 0.0, 1.0, open_low=True))
-        if self.residual_scale is not None:
-            put("residual_scale", require_real("residual_scale", self.residual_scale, 0.0, 100.0, open_low=True))
-        require_choice("normalization", self.normalization, get_args(Normalization))
+
+    @property
+    def unknown(self) -> str | None:
+        """Which of its names the theory does not know, and so is silent about it; None where it knows kind and norm."""
+        return _KIND.unknown("kind", self.kind) or _NORMALIZATION.unknown("normalization", self.normalization)

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from ntk_prior.architecture import require_choice, require_integer, require_real
+from ntk_prior.architecture import Check, Named, Range, put_checked
 
-Optimizer = Literal["sgd", "momentum", "adam"]
-Parametrization = Literal["ntk", "standard", "mup"]
-Loss = Literal["mse", "cross_entropy"]
+OPTIMIZERS = ("sgd", "momentum", "adam")
+PARAMETRIZATIONS = ("ntk", "standard", "mup")
+LOSSES = ("mse", "cross_entropy")
+
+_OPTIMIZER = Named(OPTIMIZERS)
+_PARAMETRIZATION = Named(PARAMETRIZATIONS, {"\N{GREEK SMALL LETTER MU}p": "mup"})
+_LOSS = Named(LOSSES, {"meansquarederror": "mse", "crossentropyloss": "cross_entropy"})
+
+BUDGET_CHECKS: Mapping[str, Check] = {
+    "steps": Range(1, 10**12, whole=True),
+    "learning_rate": Range(0.0, 1e300, open_low=True),
+    "optimizer": _OPTIMIZER,
+    "momentum": Range(0.0, 0.9999),
+    "batch_size": Range(1, 10**9, whole=True),
+    "width": Range(1, 10**9, whole=True),
+    "parametrization": _PARAMETRIZATION,
+    "loss": _LOSS,
+}
+"""What each field of ``Budget`` takes."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +36,15 @@ class Budget:
     Learning rates are those of the *mean* over examples of the loss: half the squared error summed over the
     outputs (``"mse"``), or the softmax cross-entropy.
 
+    Names may be spelt in any way (``"Adam"``, ``"SGD"``, ``"CrossEntropy"``). One that the theory does not know
+    (``"RMSprop"``, ``"hinge"``) is allowed, and makes every verdict ``outside_theory``.
+
     Attributes:
         steps: Optimiser steps.
-        learning_rate: The rate, or None for the largest stable one.
-        optimizer: ``"sgd"``, ``"momentum"`` (heavy ball, coefficient ``momentum``) or ``"adam"``.
-        momentum: Heavy-ball coefficient, in [0, 1); used by ``"momentum"`` only.
+        learning_rate: The rate, or None for half the largest stable one.
+        optimizer: ``"sgd"``, ``"momentum"`` (heavy ball, coefficient ``momentum``) or ``"adam"``. ``"sgd"`` with a
+            ``momentum`` above 0 is ``"momentum"``.
+        momentum: Heavy-ball coefficient, in [0, 1).
         batch_size: Examples per step, or None for the full batch.
         width: Units or channels per hidden layer, or None for infinitely many.
         parametrization: ``"ntk"``; ``"standard"`` (needs ``width`` wherever ``learning_rate`` is given);
@@ -37,34 +58,49 @@ class Budget:
 
     steps: int
     learning_rate: float | None = None
-    optimizer: Optimizer = "sgd"
+    optimizer: str = "sgd"
     momentum: float = 0.0
     batch_size: int | None = None
     width: int | None = None
-    parametrization: Parametrization = "ntk"
-    loss: Loss = "mse"
+    parametrization: str = "ntk"
+    loss: str = "mse"
 
     def __post_init__(self) -> None:
-        def put(name: str, value: Any) -> None:
-            object.__setattr__(self, name, value)
-
-        put("steps", require_integer("steps", self.steps, 1, 10**12))
-        if self.learning_rate is not None:
-            put("learning_rate", require_real("learning_rate", self.learning_rate, 0.0, 1e300, open_low=True))
-        require_choice("optimizer", self.optimizer, get_args(Optimizer))
-        put("momentum", require_real("momentum", self.momentum, 0.0, 0.9999))
-        if self.momentum and self.optimizer != "momentum":
-            raise ValueError(
-                f"momentum: expected 0 for optimizer={self.optimizer!r} (use optimizer='momentum'), "
-                f"received {self.momentum!r}"
-            )
-        for name in ("batch_size", "width"):
-            if getattr(self, name) is not None:
-                put(name, require_integer(name, getattr(self, name), 1, 10**9))
-        require_choice("parametrization", self.parametrization, get_args(Parametrization))
-        require_choice("loss", self.loss, get_args(Loss))
+        put_checked(self, BUDGET_CHECKS)
+        if self.momentum and self.optimizer == "sgd":
+            object.__setattr__(self, "optimizer", "momentum")
+        if self.momentum and self.optimizer == "adam":
+            raise ValueError(f"momentum: expected 0 for optimizer='adam', which has none, received {self.momentum!r}")
         if self.parametrization == "standard" and self.learning_rate is not None and self.width is None:
             raise ValueError(
                 "width: expected an integer, since parametrization='standard' converts learning_rate by it, "
                 "received None"
             )
+
+    @property
+    def unknown(self) -> str | None:
+        """Which of its names the theory does not know, and so is silent about it; None where it knows all."""
+        return (
+            _OPTIMIZER.unknown("optimizer", self.optimizer)
+            or _PARAMETRIZATION.unknown("parametrization", self.parametrization)
+            or _LOSS.unknown("loss", self.loss)
+        )
+
+    def with_own(self, own: Mapping[str, Any]) -> Budget:
+        """This budget with what a configuration sets itself.
+
+        Spaces draw a ``momentum`` for each of their optimizers: beside Adam it is ignored. A configuration that asks
+        for ``"sgd"`` and says nothing of momentum gets none.
+
+        Args:
+            own: Field names to values that ``BUDGET_CHECKS`` has returned.
+
+        Raises:
+            ValueError: If fields contradict each other.
+        """
+        if not own:
+            return self
+        momentum = own.get("momentum", 0.0 if own.get("optimizer") == "sgd" else self.momentum)
+        if own.get("optimizer", self.optimizer) == "adam":
+            momentum = 0.0
+        return replace(self, **{**own, "momentum": momentum})

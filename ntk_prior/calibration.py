@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,6 +63,7 @@ class CalibrationReport(NamedTuple):
         used: Trials that said something.
         skipped: Trials that the prior was silent about, or whose outcome is not known.
         outweighs_in: Trials still to come until one's own count for more than the shipped calibration.
+        reasons: Why trials were skipped, and how many for each reason; ``skipped`` is their sum.
     """
 
     trains: Reliability
@@ -69,6 +71,17 @@ class CalibrationReport(NamedTuple):
     used: int
     skipped: int
     outweighs_in: int
+    reasons: Mapping[str, int] = MappingProxyType({})
+
+    def __str__(self) -> str:
+        lines = [f"{self.used} trials used, {self.skipped} skipped"]
+        lines += [f"    {count} skipped: {reason}" for reason, count in self.reasons.items()]
+        for name, side in (("trains", self.trains), ("generalizes", self.generalizes)):
+            if side.n:
+                lines.append(
+                    f"{name}: {side.share:.0%} of {side.n} did, AUROC {side.auroc:.2f}, Brier {side.brier:.2f}"
+                )
+        return "\n".join(lines)
 
 
 class Shape(NamedTuple):

@@ -41,11 +41,15 @@ def max_learning_rate(architecture: Architecture, task: Task, budget: Budget) ->
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: For Adam, whose stability the kernel does not decide.
+        ValueError: For Adam, whose stability the kernel does not decide, and for what the theory does not know.
     """
     require_instance("architecture", architecture, Architecture)
     require_instance("task", task, Task)
     require_instance("budget", budget, Budget)
+    if budget.unknown or architecture.unknown:
+        raise ValueError(
+            f"expected a training and a network that the theory knows: {budget.unknown or architecture.unknown}"
+        )
     if budget.optimizer == "adam":
         raise ValueError("optimizer: expected 'sgd' or 'momentum' (Adam's stability is not a property of the kernel)")
     return saturated(-sides(architecture, task, replace(budget, learning_rate=1.0)).log_excess)

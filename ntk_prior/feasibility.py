@@ -159,6 +159,8 @@ def feasibility_from_spectrum(
     require_instance("budget", budget, Budget)
     if budget.parametrization == "mup":
         return outside_theory(MUP, task, budget, architecture)
+    if budget.unknown:
+        return outside_theory(budget.unknown, task, budget, architecture)
     found = measured_sides(spectrum, task, budget, architecture)
     return replace(_judged(found, architecture, task, budget, calibration), measured=spectrum)
 
@@ -192,7 +194,7 @@ def silence(architecture: Architecture, task: Task, budget: Budget) -> str | Non
     """Why the theory says nothing of a configuration, or None where it speaks."""
     if budget.parametrization == "mup":
         return MUP
-    return why_outside(architecture, task)
+    return budget.unknown or why_outside(architecture, task)
 
 
 def verdict_codes(found: Sides, threshold: float = DEFAULT_THRESHOLD) -> NDArray[np.int8]:

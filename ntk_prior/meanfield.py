@@ -70,13 +70,17 @@ def mean_field(architecture: Architecture) -> MeanField:
     inner = 1.0 if normalised else q
     scale = architecture.weight_variance * inner / q
     chi_1 = scale * step(inner, 0.0).gain / architecture.keep_rate
+    if not math.isfinite(chi_1):
+        return MeanField(None, None, None, None, None, None, None)
     finite = _RANGE[0] < q < _RANGE[1]
     eps = _correlation_fixed_point(architecture, step, inner) if finite else _far_correlation(step, inner)
     at_fixed_point = step(inner, eps or 0.0)
     chi_c = scale * (at_fixed_point.gain - at_fixed_point.gain_gap)
     q_star = q if finite else (0.0 if q <= _RANGE[0] else None)
     phase: Phase = "critical" if abs(chi_1 - 1) <= CRITICAL_WIDTH else ("ordered" if chi_1 < 1 else "chaotic")
-    xi_1 = -1 / math.log(chi_1) if phase == "ordered" else None
+    xi_1 = None
+    if phase == "ordered":
+        xi_1 = -1 / math.log(chi_1) if chi_1 > 0.0 else 0.0
     splits = phase == "chaotic" and 0.0 < chi_c < chi_1
     return MeanField(
         phase,

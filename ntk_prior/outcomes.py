@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ntk_prior.architecture import require_flag, require_real
+from ntk_prior.architecture import require_flag, require_real, shown
 
 Array = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 
 
 def outcome(
-    n_classes: int,
+    chance: float,
     train_accuracy: float | None,
     test_accuracy: float | None,
     best_test_accuracy: float | None,
@@ -43,7 +43,7 @@ def outcome(
     """What became of a training, from its accuracies.
 
     Args:
-        n_classes: Classes of the task, taken to be equally frequent.
+        chance: Accuracy of always answering the most frequent class, ``Task.chance``.
         train_accuracy, test_accuracy: Of the trained network; None or NaN if unknown.
         best_test_accuracy: The best one known for the task.
         diverged: Whether the loss left every bound.
@@ -53,7 +53,7 @@ def outcome(
     """
     if diverged:
         return Outcome(False, None)
-    train, test, best = (_gain(value, n_classes) for value in (train_accuracy, test_accuracy, best_test_accuracy))
+    train, test, best = (_gain(value, chance) for value in (train_accuracy, test_accuracy, best_test_accuracy))
     good = None if test is None or best is None or best <= 0.0 else bool(test >= GENERALIZES * best)
     if train is None:
         # What carries over to test inputs was learnt; the opposite does not follow.
@@ -62,11 +62,10 @@ def outcome(
     return Outcome(trained, good if trained else None)
 
 
-def _gain(accuracy: float | None, n_classes: int) -> float | None:
-    """Share of the way from chance to 1."""
-    if accuracy is None or not math.isfinite(accuracy):
+def _gain(accuracy: float | None, chance: float) -> float | None:
+    """Share of the way from chance to 1; None where it is not known, or there is no way to go."""
+    if accuracy is None or not math.isfinite(accuracy) or chance >= 1.0:
         return None
-    chance = 1.0 / n_classes
     return (accuracy - chance) / (1.0 - chance)
 
 
@@ -96,7 +95,7 @@ def require_finished(trials: Iterable[FinishedTrial]) -> list[FinishedTrial]:
     found = list(trials)
     for number, one in enumerate(found):
         if not isinstance(one, FinishedTrial) or not isinstance(one.config, Mapping):
-            raise TypeError(f"trials: expected an ntk_prior.FinishedTrial with its config, received {one!r}")
+            raise TypeError(f"trials: expected an ntk_prior.FinishedTrial with its config, received {shown(one)}")
         require_flag(f"trials[{number}].diverged", one.diverged)
         for name in ("train_accuracy", "test_accuracy"):
             value = getattr(one, name)

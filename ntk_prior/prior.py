@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ntk_prior.architecture import Architecture, require_choice, require_instance
+from ntk_prior.architecture import Architecture, is_set, named, require_choice, require_instance, shown
 from ntk_prior.budget import Budget
 from ntk_prior.calibration import (
     FEATURES,
@@ -23,17 +25,23 @@ from ntk_prior.calibration import (
 )
 from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, feasibility, outside_theory
 from ntk_prior.files import expecting, read_json
-from ntk_prior.outcomes import FinishedTrial, outcome, require_finished
+from ntk_prior.outcomes import FinishedTrial, Outcome, outcome, require_finished
 from ntk_prior.table import (
-    ARCHITECTURE_FIELDS,
-    BUDGET_FIELDS,
+    FIELDS,
     REQUIRED,
     FeasibilityTable,
+    architecture_of,
+    budget_of,
+    entries_of,
+    length_of,
+    naming_row,
     require_spelling,
     score_columns,
+    set_fields,
     tabulated,
 )
 from ntk_prior.task import Task
+from ntk_prior.watched import Watched, flat, without
 
 Configuration = Mapping[str, Any]
 ToArchitecture = Callable[[Configuration], "Architecture | Configuration | None"]
@@ -47,6 +55,21 @@ spectrum on real images."""
 FORMAT = "ntk-prior prior 2"
 
 
+UNMAPPED = "to_architecture does not know this configuration"
+
+
+class Unclear(NamedTuple):
+    """Why a configuration stands for no network.
+
+    Attributes:
+        kind: What such configurations have in common.
+        reason: What the verdict says.
+    """
+
+    kind: str
+    reason: str
+
+
 class NTKPrior:
     """Feasibility of configurations on one task and budget.
 
@@ -54,8 +77,10 @@ class NTKPrior:
         task: Summary of the data.
         budget: What a trial may spend; a configuration's own entries (``learning_rate``, ``width`` ...) override it.
         to_architecture: For spaces that do not use the field names of ``Architecture`` and ``Budget``: maps a
-            configuration to an ``Architecture``, or to a mapping of those field names. None, or a KeyError raised by
-            it, means "not a network this theory knows": the verdict is ``outside_theory``, and its reason says which.
+            configuration to a mapping of those field names, or to an ``Architecture``, which is judged by ``budget`` as
+            it stands. Nothing but what it returns counts: a parameter that it does not pass on changes no verdict, even
+            if its name is that of a field. None, or a KeyError raised by it, means "not a network this theory knows":
+            the verdict is ``outside_theory``, and its reason says which.
         refine: A slower judge, ``exact.Refinement`` or one's own ``(architecture, task, budget) -> Feasibility``, for
             example ``feasibility_from_spectrum`` of a model's empirical kernel. Where it returns None, the predictor's
             answer stands.
@@ -83,12 +108,13 @@ class NTKPrior:
         if calibration is not None:
             require_instance("calibration", calibration, Calibration)
         if to_architecture is not None and not callable(to_architecture):
-            raise TypeError(f"to_architecture: expected a callable or None, received {to_architecture!r}")
+            raise TypeError(f"to_architecture: expected a callable or None, received {shown(to_architecture)}")
         self.task = task
         self.budget = budget
         if refine is not None and not callable(refine):
             raise TypeError(
-                f"refine: expected a callable such as ntk_prior.exact.Refinement(x, y), or None, received {refine!r}"
+                "refine: expected a callable such as ntk_prior.exact.Refinement(x, y), or None, "
+                f"received {shown(refine)}"
             )
         require_choice("when", when, get_args(When))
         self.to_architecture = to_architecture
@@ -106,35 +132,71 @@ class NTKPrior:
         """Feasibility of one configuration.
 
         Args:
-            config: Parameter names to values; names the theory does not know are ignored, misspelt ones are errors.
+            config: Parameter names to values. None and NaN mean "not set". Names that are no fields are ignored (see
+                ``unread``), misspelt ones are errors.
 
         Raises:
             TypeError: If ``config`` is no mapping, or a value has the wrong type.
             ValueError: If a value lies outside its range, or a name is almost that of a field.
         """
-        if not isinstance(config, Mapping):
-            raise TypeError(f"config: expected a mapping of parameter names to values, received {config!r}")
+        _require_mapping(config)
         understood = self._understood(config)
-        if isinstance(understood, str):
-            return outside_theory(understood, self.task, self.budget)
+        if isinstance(understood, Unclear):
+            return outside_theory(understood.reason, self.task, self.budget)
         return self._judged(*understood)
+
+    def unread(self, config: Configuration) -> tuple[str, ...]:
+        """The parameters of a configuration that the prior does not look at, so that they change no verdict.
+
+        Without ``to_architecture`` these are the names that are no fields of ``Architecture`` or ``Budget``; with it,
+        those that this function does not read. One that goes through all of a configuration reads all of it, but for
+        what it merely copies into what it returns. Where it makes nothing of the configuration, or fails, nothing is
+        said.
+
+        Args:
+            config: As for calling the prior.
+
+        Returns:
+            Their names in the configuration's order, those inside nested dictionaries like ``"net/lr"``.
+
+        Raises:
+            TypeError: If ``config`` is no mapping.
+        """
+        _require_mapping(config)
+        entries = flat(config)
+        if self.to_architecture is None:
+            return tuple(name for name in entries if name not in FIELDS)
+        read: set[str] = set()
+        try:
+            mapped = self._mapped(Watched(config, read))
+        except Exception:  # the user's code; to judge the configuration says what is wrong with it
+            return ()
+        if isinstance(mapped, Unclear):
+            return ()
+        if isinstance(mapped, Watched):
+            # The configuration, or a part of it, as it is: the prior itself reads the fields there.
+            for name in FIELDS:
+                mapped.get(name)
+        elif isinstance(mapped, Mapping):
+            read -= {name for name in read & {*entries} if self._is_only_copied(name, entries[name], config, mapped)}
+        return tuple(name for name in entries if name not in read)
 
     def score_many(self, columns: Any) -> FeasibilityTable:
         """Feasibility of many configurations at once.
 
         Args:
             columns: A mapping of names to equally long columns, a pandas ``DataFrame``, or a sequence of
-                configurations. NaN and None mean "not set".
+                configurations.
 
         Raises:
-            TypeError: If ``columns`` is none of these.
-            ValueError: If columns differ in length, or a value lies outside its range (the row is named).
+            TypeError: If ``columns`` is none of these, or a value has the wrong type.
+            ValueError: If columns differ in length, or as for calling the prior. The row is named.
         """
         if not isinstance(columns, Mapping) and hasattr(columns, "to_dict") and hasattr(columns, "columns"):
             columns = {str(name): columns[name].to_numpy() for name in columns.columns}
         if isinstance(columns, Mapping) and self.to_architecture is None and self.refine is None:
             return score_columns(columns, self.task, self.budget, self.calibration)
-        return tabulated([self(row) for row in _rows(columns)])
+        return tabulated([naming_row(number, self, row) for number, row in enumerate(_rows(columns))])
 
     def fit(self, trials: Iterable[FinishedTrial]) -> CalibrationReport:
         """Learn from finished trials how far the theory is to be believed here.
@@ -147,7 +209,7 @@ class NTKPrior:
             trials: Those that the prior is silent about, trained with Adam, or without a known outcome are skipped.
 
         Returns:
-            How well the prior has foretold them, before it learnt from them.
+            How well the prior has foretold them, before it learnt from them, and why trials were skipped.
 
         Raises:
             TypeError: If ``trials`` holds anything but ``FinishedTrial``.
@@ -157,20 +219,37 @@ class NTKPrior:
         known = [one.test_accuracy for one in given if one.test_accuracy is not None and isfinite(one.test_accuracy)]
         best = max(known, default=None)
         rows, outcomes = [], []
+        skipped: Counter[str] = Counter()
         for one in given:
-            became = outcome(self.task.n_classes, one.train_accuracy, one.test_accuracy, best, one.diverged)
-            understood = self._understood(one.config)
-            if became is None or isinstance(understood, str) or understood[1].optimizer == "adam":
-                continue
-            found = self._judged(*understood)
-            if found.sides is not None:
-                own = None if found.architecture is None else understood[0]
-                rows.append(features(found.sides, Shape.of(own, understood[1]))[0])
-                outcomes.append(became)
+            lesson = self._lesson(one, best)
+            if isinstance(lesson, str):
+                skipped[lesson] += 1
+            else:
+                rows.append(lesson[0])
+                outcomes.append(lesson[1])
         seen = np.array(rows).reshape(-1, len(FEATURES))
-        report = self.calibration.report(seen, outcomes, len(given) - len(outcomes))
+        report = self.calibration.report(seen, outcomes, skipped.total())._replace(reasons=dict(skipped.most_common()))
         self.calibration = self._given.moved(seen, outcomes)
         return report
+
+    def _lesson(
+        self, one: FinishedTrial, best_test_accuracy: float | None
+    ) -> tuple[NDArray[np.float64], Outcome] | str:
+        """What a finished trial teaches, features and outcome, or the kind of reason for which it teaches nothing."""
+        understood = self._understood(one.config)
+        if isinstance(understood, Unclear):
+            return understood.kind
+        architecture, budget = understood
+        if budget.optimizer == "adam":
+            return "trained with Adam, whose sides are bounds"
+        found = self._judged(architecture, budget)
+        if found.sides is None:
+            return f"outside the theory: {found.reason.partition(';')[0]}"
+        became = outcome(self.task.chance, one.train_accuracy, one.test_accuracy, best_test_accuracy, one.diverged)
+        if became is None:
+            return "no outcome known: accuracies are missing, or too low a test accuracy stands alone"
+        own = None if found.architecture is None else architecture
+        return features(found.sides, Shape.of(own, budget))[0], became
 
     def save(self, path: str | Path) -> None:
         """Write task, budget and calibration as JSON. ``to_architecture`` and ``refine`` are code and not written."""
@@ -199,7 +278,7 @@ class NTKPrior:
         with expecting(f"a saved prior ({FORMAT!r})", path, "write it again with NTKPrior.save"):
             content = read_json(path)
             if content["format"] != FORMAT:
-                raise ValueError(f"format: expected {FORMAT!r}, received {content['format']!r}")
+                raise ValueError(f"format: expected {FORMAT!r}, received {shown(content['format'])}")
             task, budget = Task.from_json(content["task"]), Budget(**content["budget"])
             calibration = Calibration.from_json(content["calibration"])
         return cls(task, budget, to_architecture, refine=refine, when=when, calibration=calibration)
@@ -208,61 +287,75 @@ class NTKPrior:
         """The predictor's answer, or the slower judge's where it is asked and has one."""
         fast = feasibility(architecture, self.task, budget, self.calibration)
         uncertain = fast.score is None or abs(fast.score - DEFAULT_THRESHOLD) <= UNCERTAIN
-        if self.refine is None or not (uncertain or self.when == "always"):
+        # No spectrum tells what a training does that the theory does not know.
+        if self.refine is None or budget.unknown or not (uncertain or self.when == "always"):
             return fast
         return self.refine(architecture, self.task, budget) or fast
 
-    def _understood(self, config: Configuration) -> tuple[Architecture, Budget] | str:
+    def _understood(self, config: Configuration) -> tuple[Architecture, Budget] | Unclear:
         """The network and the training that a configuration stands for, or why it stands for none."""
         mapped = self._mapped(config)
-        if isinstance(mapped, str):
+        if isinstance(mapped, Unclear):
             return mapped
-        budget = self._budget({**_known(config, BUDGET_FIELDS), **_known(mapped, BUDGET_FIELDS)})
         if isinstance(mapped, Architecture):
-            return mapped, budget
+            return mapped, self.budget
         require_spelling(tuple(mapped))
-        missing = [name for name in REQUIRED if mapped.get(name) is None]
+        own = set_fields(mapped)
+        budget = budget_of(own, self.budget)
+        missing = [name for name in REQUIRED if name not in own]
         if missing:
-            return self._lacking(missing, [str(name) for name in mapped if mapped[name] is not None])
-        return Architecture(**_known(mapped, ARCHITECTURE_FIELDS)), budget
+            return self._lacking(missing, [str(name) for name in mapped if is_set(mapped[name])])
+        return architecture_of(own), budget
 
-    def _mapped(self, config: Configuration) -> Architecture | Configuration | str:
+    def _is_only_copied(self, flat_name: str, value: Any, config: Configuration, mapped: Configuration) -> bool:
+        """Whether a parameter stands in what ``to_architecture`` returned, and nothing would change without it."""
+        name = flat_name.rpartition("/")[2]
+        if name not in mapped or (name in FIELDS and mapped[name] is value):
+            return False
+        try:
+            return self._understood(without(config, flat_name)) == self._understood(config)
+        except Exception:  # the user's code, which has read the parameter if it fails without
+            return False
+
+    def _mapped(self, config: Configuration) -> Architecture | Configuration | Unclear:
         """What ``to_architecture`` makes of a configuration, or why it makes nothing of it."""
         if self.to_architecture is None:
             return config
         try:
             mapped = self.to_architecture(config)
         except KeyError as error:
-            return f"to_architecture does not know this configuration (KeyError: {error})"
+            return Unclear(UNMAPPED, f"{UNMAPPED} (KeyError: {shown(error.args[0]) if error.args else ''})")
         if mapped is None:
-            return "to_architecture does not know this configuration (it returned None)"
+            return Unclear(UNMAPPED, f"{UNMAPPED} (it returned None)")
         if not isinstance(mapped, Architecture | Mapping):
             raise TypeError(
-                f"to_architecture: expected an Architecture, a mapping of field names, or None, received {mapped!r}"
+                "to_architecture: expected an Architecture, a mapping of field names, or None, "
+                f"received {shown(mapped)}"
             )
         return mapped
 
-    def _lacking(self, missing: Sequence[str], given: Sequence[str]) -> str:
+    def _lacking(self, missing: Sequence[str], given: Sequence[str]) -> Unclear:
         """Why a configuration without some fields says too little."""
-        what = f"lacks {', '.join(missing)}" + (f" and has {', '.join(given)}" if given else "")
+        lacks = f"lacks {', '.join(missing)}"
+        has = f" and has {named(*given)}" if given else ""
         if self.to_architecture is not None:
-            return f"what to_architecture returned {what}"
-        return f"the configuration {what}; NTKPrior(..., to_architecture) maps other names"
+            said = f"what to_architecture returned {lacks}"
+            return Unclear(f"outside the theory: {said}", said + has)
+        said = f"the configuration {lacks}"
+        remedy = "NTKPrior(..., to_architecture) maps other names"
+        return Unclear(f"outside the theory: {said}", f"{said}{has}; {remedy}")
 
-    def _budget(self, own: dict[str, Any]) -> Budget:
-        return replace(self.budget, **own) if own else self.budget
 
-
-def _known(mapped: Architecture | Configuration, names: tuple[str, ...]) -> dict[str, Any]:
-    if isinstance(mapped, Architecture):
-        return {}
-    return {name: mapped[name] for name in names if name in mapped and mapped[name] is not None}
+def _require_mapping(config: Any) -> None:
+    if not isinstance(config, Mapping):
+        raise TypeError(f"config: expected a mapping of parameter names to values, received {shown(config)}")
 
 
 def _rows(columns: Any) -> Sequence[Configuration]:
     if isinstance(columns, Mapping):
-        names = list(columns)
-        return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        length_of({name: entries_of(column) for name, column in columns.items()})
+        kept = [column if isinstance(column, list | tuple) else entries_of(column) for column in columns.values()]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*kept, strict=True)]
     if isinstance(columns, Sequence) and all(isinstance(row, Mapping) for row in columns):
         return columns
     raise TypeError(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ntk_prior.activations import is_known
-from ntk_prior.architecture import ACTIVATIONS, Architecture, require_instance
+from ntk_prior.architecture import ACTIVATIONS, Architecture, require_instance, shown
 from ntk_prior.compiled import entry_summing, inner_summing
 from ntk_prior.meanfield import Phase, mean_field
 from ntk_prior.ntk import Scratch, layers, propagate, scratch
@@ -213,7 +213,9 @@ def why_outside(architecture: Architecture, task: Task) -> str | None:
     """Why the theory is silent about an architecture, or None where it speaks."""
     if not is_known(architecture.activation):
         known = ", ".join(ACTIVATIONS)
-        return f"activation {architecture.activation!r} has no known dual; known: {known}, or a callable"
+        return f"activation {shown(architecture.activation)} has no known dual; known: {known}, or a callable"
+    if architecture.unknown:
+        return architecture.unknown
     if architecture.normalization == "batch":
         return "batch normalization couples the samples, which this kernel does not describe"
     name = view_name(architecture)

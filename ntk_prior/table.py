@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import lru_cache
-from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntk_prior.activations import dual
-from ntk_prior.architecture import Architecture
-from ntk_prior.budget import Budget
+from ntk_prior.architecture import ARCHITECTURE_CHECKS, Architecture, Range, is_set, named
+from ntk_prior.budget import BUDGET_CHECKS, Budget
 from ntk_prior.calibration import Calibration, shipped_calibration
 from ntk_prior.feasibility import Feasibility, Verdict, silence, verdict_codes
 from ntk_prior.judge import Sides, encode, plain_values, sides_of_rows
@@ -22,18 +21,21 @@ from ntk_prior.spectrum import view_name
 from ntk_prior.task import Task
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
-ARCHITECTURE_FIELDS = tuple(field.name for field in fields(Architecture))
-BUDGET_FIELDS = tuple(field.name for field in fields(Budget))
+T = TypeVar("T")
+
+_CHECKS = {**ARCHITECTURE_CHECKS, **BUDGET_CHECKS}
+ARCHITECTURE_FIELDS, BUDGET_FIELDS, FIELDS = tuple(ARCHITECTURE_CHECKS), tuple(BUDGET_CHECKS), tuple(_CHECKS)
 REQUIRED = ("weight_variance", "bias_variance", "depth")
-_NAMES = ("activation", "kind", "pooling", "normalization", "optimizer", "parametrization", "loss")
-"""Fields that choose a code path: rows are grouped by them, the others are numbers."""
 
 _ALMOST = 0.8
 """Likeness (difflib's ratio) from which a name counts as a slip of the pen."""
 
-_WHOLE = ("depth", "kernel_size", "steps", "batch_size", "width")
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Architecture) if field.name not in REQUIRED}
+
+_PLAIN = {int, float, type(None), np.float64, np.float32, np.int64, np.int32}
+"""Types of entries that need no look each."""
 
 _BLOCK = 1 << 17
 """Rows held in memory as intermediate numbers at a time."""
@@ -91,26 +93,21 @@ def score_columns(
         ValueError: If the columns differ in length, an entry lies outside its range, or a name is almost a field's.
     """
     require_spelling(tuple(columns))
-    lengths = {_shape(column) for column in columns.values()}
-    if len(lengths) != 1 or len(next(iter(lengths))) != 1:
-        raise ValueError(f"columns: expected one-dimensional columns of one length, received shapes {sorted(lengths)}")
-    n = next(iter(lengths))[0]
-    names = {name: np.asarray(columns[name], dtype=object) for name in _NAMES if name in columns}
-    numbers = {
-        name: _as_numbers(name, columns[name], budget)
-        for name in (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS)
-        if name in columns and name not in _NAMES
-    }
+    entries = {name: entries_of(column) for name, column in columns.items()}
+    n = length_of(entries, FIELDS)
+    checked = {name: _checked(name, entries[name]) for name in FIELDS if name in entries}
+    numbers = {name: column for name, column in checked.items() if isinstance(_CHECKS[name], Range)}
+    names = {name: column for name, column in checked.items() if name not in numbers}
     trainability, generalization = np.full(n, np.nan), np.full(n, np.nan)
     codes = np.full(n, _OUTSIDE, dtype=np.int8)
-    known = np.ones(n, dtype=bool)
-    for name in REQUIRED:
-        known &= np.isfinite(numbers[name]) if name in numbers else False
     for choice, rows in _groups(names, n):
-        rows = rows[known[rows]]
         for start in range(0, len(rows), _BLOCK):
             block = rows[start : start + _BLOCK]
-            part = {name: column[block] for name, column in numbers.items()}
+            part = _filled({name: column[block] for name, column in numbers.items()}, choice, budget)
+            _require_together(part, choice, budget, block)
+            known = _has_all(REQUIRED, part, len(block))
+            if not known.all():
+                part, block = {name: column[known] for name, column in part.items()}, block[known]
             found = _judged_block(part, choice, task, budget, calibration or shipped_calibration())
             if found is not None:
                 trainability[block], generalization[block] = found.trainability, found.generalization
@@ -125,23 +122,65 @@ def require_spelling(names: tuple[Any, ...]) -> None:
     Raises:
         ValueError: If there is one.
     """
-    known = (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS)
-    absent = [name for name in known if name not in names]
+    absent = [name for name in FIELDS if name not in names]
     for name in names:
         # Numbered names (depth_1, depth_2) are nobody's slip.
-        if not isinstance(name, str) or name in known or any(letter.isdigit() for letter in name):
+        if not isinstance(name, str) or name in FIELDS or any(letter.isdigit() for letter in name):
             continue
         for meant in get_close_matches(name.lower(), absent, 1, _ALMOST):
-            raise ValueError(f"{name}: expected {meant}, received {name}: write it so, or give it quite another name")
+            received = named(name)
+            raise ValueError(
+                f"{received}: expected {meant}, received {received}: write it so, or give it quite another name"
+            )
+
+
+def set_fields(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a configuration sets, checked.
+
+    Raises:
+        TypeError, ValueError: If a field has the wrong type or lies outside its range.
+    """
+    return {name: _CHECKS[name](name, config[name]) for name in FIELDS if name in config and is_set(config[name])}
+
+
+def architecture_of(own: Mapping[str, Any]) -> Architecture:
+    """The network of a configuration's checked fields.
+
+    Spaces draw ``pooling`` for each of their kinds: where there is nothing to pool, it is ignored.
+    """
+    given = {name: own[name] for name in ARCHITECTURE_FIELDS if name in own}
+    if given.get("kind", "fcn") == "fcn":
+        given.pop("pooling", None)
+    return Architecture(**given)
+
+
+def budget_of(own: Mapping[str, Any], budget: Budget) -> Budget:
+    """What a configuration's fields leave of a budget."""
+    return budget.with_own({name: own[name] for name in BUDGET_FIELDS if name in own})
+
+
+def naming_row(row: int, call: Callable[..., T], *arguments: Any) -> T:
+    """The result of a call about one row, which errors of this package then name.
+
+    Raises:
+        TypeError, ValueError: If the call does.
+    """
+    try:
+        return call(*arguments)
+    except (TypeError, ValueError) as error:
+        if type(error) not in (TypeError, ValueError):
+            raise
+        raise type(error)(f"{error} (row {row})") from error
 
 
 def _judged_block(
     numbers: Mapping[str, Array], choice: Mapping[str, Any], task: Task, budget: Budget, calibration: Calibration
 ) -> Sides | None:
-    """Both sides of rows that agree in every named field, calibrated; None outside the theory."""
-    for position in _extremes(numbers):
-        row = {name: float(column[position]) for name, column in numbers.items()}
-        architecture, spent = _specification({**choice, **row}, budget)
+    """Both sides of checked rows that agree in every named field, calibrated; None outside the theory and of no row."""
+    if not len(numbers.get("depth", ())):
+        return None
+    first = {**choice, **_row(numbers, 0)}
+    architecture, spent = architecture_of(first), budget_of(first, budget)
     if silence(architecture, task, spent):
         return None
     code, slope, table = dual(architecture.activation, architecture.slope)
@@ -153,69 +192,147 @@ def _judged_block(
     return calibration.of_rows(found, rows)
 
 
-def _specification(row: Mapping[str, Any], budget: Budget) -> tuple[Architecture, Budget]:
-    """The validated specifications of one row; NaN stands for None."""
-    given: dict[str, Any] = {
-        name: None if isinstance(value, float) and np.isnan(value) else value for name, value in row.items()
-    }
-    architecture = Architecture(**{name: given[name] for name in ARCHITECTURE_FIELDS if name in given})
-    own = {name: given[name] for name in BUDGET_FIELDS if name in given}
-    return architecture, replace(budget, **own) if own else budget
-
-
-def _extremes(numbers: Mapping[str, Array]) -> list[int]:
-    """Rows that the specifications must accept for all to be valid: each column's ends, and any fraction in it."""
-    rows = [0]
+def _filled(numbers: Mapping[str, Array], choice: Mapping[str, Any], budget: Budget) -> dict[str, Array]:
+    """Columns with the defaults where nothing is set, as far as there are any; NaN stands for None."""
+    spent = budget.with_own({name: choice[name] for name in ("optimizer",) if name in choice})
+    filled = {}
     for name, column in numbers.items():
-        if np.isfinite(column).any():
-            rows += [int(np.nanargmin(column)), int(np.nanargmax(column))]
-        if name in _WHOLE:
-            rows += [int(row) for row in np.flatnonzero(column != np.round(column))[:1] if np.isfinite(column[row])]
-        rows += [int(row) for row in np.flatnonzero(np.isinf(column))[:1]]
-    return rows
+        default = getattr(spent, name) if name in BUDGET_FIELDS else _DEFAULTS.get(name)
+        filled[name] = column if default is None else np.where(np.isnan(column), default, column)
+    if spent.optimizer == "adam":
+        filled.pop("momentum", None)
+    return filled
 
 
-def _shape(column: Any) -> tuple[int, ...]:
-    array = column if hasattr(column, "shape") else np.asarray(column, dtype=object)
-    return tuple(array.shape) or (1,)
-
-
-def _as_numbers(name: str, column: Any, budget: Budget) -> Array:
-    """A column as float64, with NaN where nothing is set and no default holds.
+def _require_together(numbers: Mapping[str, Array], choice: Mapping[str, Any], budget: Budget, rows: Rows) -> None:
+    """Refuse a row whose fields contradict each other.
 
     Raises:
-        TypeError: If an entry is not a number.
+        ValueError: If there is one; it is named.
     """
-    try:
-        values = np.array(np.atleast_1d(column), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        entries = np.atleast_1d(np.asarray(column, dtype=object))
-        wrong = next((value for value in entries if value is not None and not isinstance(value, Real)), column)
-        raise TypeError(f"{name}: expected numbers, received {wrong!r}") from error
-    default = getattr(budget, name) if name in BUDGET_FIELDS else _DEFAULTS.get(name)
-    if default is not None:
-        values[np.isnan(values)] = default
+    if choice.get("parametrization", budget.parametrization) != "standard":
+        return
+    rated, wide = (
+        _has_all([name], numbers, len(rows))
+        if name in numbers
+        else np.full(len(rows), getattr(budget, name) is not None)
+        for name in ("learning_rate", "width")
+    )
+    for position in np.flatnonzero(rated & ~wide)[:1]:
+        naming_row(int(rows[position]), budget_of, {**choice, **_row(numbers, position)}, budget)
+
+
+def _row(numbers: Mapping[str, Array], position: int) -> dict[str, Any]:
+    """The numbers that a row sets, checked."""
+    return set_fields({name: float(column[position]) for name, column in numbers.items()})
+
+
+def _has_all(names: Sequence[str], numbers: Mapping[str, Array], n: int) -> NDArray[np.bool_]:
+    """Which rows set all of these numbers, shape (n,)."""
+    has = np.ones(n, dtype=bool)
+    for name in names:
+        has &= ~np.isnan(numbers[name]) if name in numbers else False
+    return has
+
+
+def entries_of(column: Any) -> NDArray[Any]:
+    """A column as an array of its entries, of which lists keep the types."""
+    if isinstance(column, np.ma.MaskedArray):
+        hidden = np.ma.getmaskarray(column)
+        column = [None if masked else value for masked, value in zip(hidden, column.data, strict=True)]
+    if hasattr(column, "to_numpy"):
+        column = column.to_numpy()
+    array = np.asarray(column) if hasattr(column, "dtype") else np.asarray(column, dtype=object)
+    return np.atleast_1d(array)
+
+
+def length_of(columns: Mapping[str, NDArray[Any]], one_dimensional: Container[str] = ()) -> int:
+    """The number of rows of columns, as ``entries_of`` returned them.
+
+    Args:
+        columns: The columns.
+        one_dimensional: Those of them that must be; the prior looks into no others, which may be anything.
+
+    Raises:
+        ValueError: If columns differ in length, or have too many dimensions.
+    """
+    shapes: dict[tuple[int, ...], str] = {}
+    for name, column in columns.items():
+        shapes.setdefault(column.shape if name in one_dimensional else column.shape[:1], name)
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        received = ", ".join(f"{named(name)} of shape {shape}" for shape, name in shapes.items()) or "no column"
+        raise ValueError(f"columns: expected one-dimensional columns of one length, received {received}")
+    return next(iter(shapes))[0]
+
+
+def _checked(name: str, entries: NDArray[Any]) -> NDArray[Any]:
+    """A column of a field, checked: numbers as float64 with NaN where nothing is set, names as objects with None.
+
+    Raises:
+        TypeError, ValueError: If an entry has the wrong type or lies outside the field's range; its row is named.
+    """
+    check = _CHECKS[name]
+    if not isinstance(check, Range):
+        return _checked_names(name, entries)
+    values = _plain_numbers(entries)
+    if values is None:
+        values = np.array(
+            [naming_row(row, _number, name, entry) for row, entry in enumerate(entries)], dtype=np.float64
+        )
+    for start in range(0, len(values), _BLOCK):
+        part = values[start : start + _BLOCK]
+        for position in np.flatnonzero(~(check.holds(part) | np.isnan(part)))[:1]:
+            row = start + int(position)
+            naming_row(row, check, name, entries[row].item() if entries.dtype != object else entries[row])
     return values
 
 
-def _groups(names: Mapping[str, NDArray[Any]], n: int) -> list[tuple[dict[str, Any], NDArray[np.int64]]]:
+def _plain_numbers(entries: NDArray[Any]) -> Array | None:
+    """Entries as float64, where all of them are plain numbers or None; None elsewhere."""
+    if entries.dtype.kind in "fiu":
+        return entries.astype(np.float64, copy=False)
+    if entries.dtype == object and {*map(type, entries)} <= _PLAIN:
+        try:
+            return entries.astype(np.float64)
+        except OverflowError:
+            return None
+    return None
+
+
+def _number(name: str, entry: Any) -> float:
+    return float(_CHECKS[name](name, entry)) if is_set(entry) else np.nan
+
+
+def _checked_names(name: str, entries: NDArray[Any]) -> NDArray[Any]:
+    """Entries as the theory spells them; each is looked at once, however often it comes."""
+    found = np.empty(len(entries), dtype=object)
+    plain = entries.tolist() if entries.dtype.kind in "OUb" else list(entries)
+    if {*map(type, plain)} <= {str, bool, type(None)}:
+        known = {one: naming_row(plain.index(one), _named, name, one) for one in dict.fromkeys(plain)}
+        found[:] = [known[entry] for entry in plain]
+    else:
+        for row, entry in enumerate(plain):
+            found[row] = naming_row(row, _named, name, entry)
+    return found
+
+
+def _named(name: str, entry: Any) -> Any:
+    return _CHECKS[name](name, entry) if is_set(entry) else None
+
+
+def _groups(names: Mapping[str, NDArray[Any]], n: int) -> Iterator[tuple[dict[str, Any], Rows]]:
     """Rows grouped by their combination of named choices; unset choices are left to the defaults."""
-    if not names:
-        return [({}, np.arange(n))]
+    if not names or n == 0:
+        yield {}, np.arange(n)
+        return
     seen: dict[tuple[Any, ...], int] = {}
     group = np.fromiter(
         (seen.setdefault(choice, len(seen)) for choice in zip(*names.values(), strict=True)), dtype=np.int64, count=n
     )
     order = np.argsort(group, kind="stable")
     parts = np.split(order, np.cumsum(np.bincount(group, minlength=len(seen)))[:-1])
-
-    def is_set(value: Any) -> bool:
-        return value is not None and not (isinstance(value, float) and np.isnan(value))
-
-    return [
-        ({name: value for name, value in zip(names, choice, strict=True) if is_set(value)}, rows)
-        for choice, rows in zip(seen, parts, strict=True)
-    ]
+    for choice, rows in zip(seen, parts, strict=True):
+        yield {name: value for name, value in zip(names, choice, strict=True) if value is not None}, rows
 
 
 def _masked(trainability: Array, generalization: Array, codes: NDArray[np.int8]) -> FeasibilityTable:

@@ -91,15 +91,19 @@ def test_rates_far_beyond_the_stable_one_never_train() -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ((10, 0.9, 0.3, 0.3), Outcome(True, True)),
-        ((10, 0.9, 0.15, 0.3), Outcome(True, False)),
-        ((10, 0.2, 0.3, 0.3), Outcome(False, None)),
-        ((10, 0.9, None, 0.3), Outcome(True, None)),
-        ((10, None, 0.29, 0.3), Outcome(True, True)),
-        ((10, None, 0.11, 0.3), None),
-        ((10, math.nan, math.nan, None), None),
-        ((2, 0.55, 0.55, 0.9), Outcome(False, None)),
-        ((10, 0.9, 0.3, 0.3, True), Outcome(False, None)),
+        ((0.1, 0.9, 0.3, 0.3), Outcome(True, True)),
+        ((0.1, 0.9, 0.15, 0.3), Outcome(True, False)),
+        ((0.1, 0.2, 0.3, 0.3), Outcome(False, None)),
+        ((0.1, 0.9, None, 0.3), Outcome(True, None)),
+        ((0.1, None, 0.29, 0.3), Outcome(True, True)),
+        ((0.1, None, 0.11, 0.3), None),
+        ((0.1, math.nan, math.nan, None), None),
+        ((0.5, 0.55, 0.55, 0.9), Outcome(False, None)),
+        ((0.1, 0.9, 0.3, 0.3, True), Outcome(False, None)),
+        ((0.9, 0.9, 0.9, 0.95), Outcome(False, None)),
+        ((0.9, 0.93, 0.91, 0.95), Outcome(True, False)),
+        ((0.9, None, 0.9, 0.95), None),
+        ((1.0, 1.0, 1.0, 1.0), None),
     ],
 )
 def test_outcomes(arguments: tuple[Any, ...], expected: Outcome | None) -> None:
@@ -140,6 +144,49 @@ def test_a_few_trials_move_the_prior_little_and_many_overrule_it() -> None:
     assert report.trains.brier > 0.5
     assert prior(asked).trainability > 0.8
     assert prior.calibration.trials == 300
+
+
+def test_dead_networks_on_unbalanced_classes_are_no_success() -> None:
+    """Nine of ten labels are one class: whoever has learnt nothing answers nine of ten inputs right."""
+    rng = np.random.default_rng(0)
+    y = np.where(np.arange(200) % 10 == 0, 1, 0)
+    task = Task.from_arrays(rng.normal(size=(200, 10)) + y[:, None], y)
+    assert task.chance == 0.9
+    prior = NTKPrior(task, BUDGET)
+    dead = [one._replace(train_accuracy=0.9, test_accuracy=0.9) for one in trials(20, 0.9)]
+    alive = [FinishedTrial(config(1.5, 3), train_accuracy=1.0, test_accuracy=0.97)] * 5
+    report = prior.fit([*dead, *alive])
+    assert (report.trains.n, report.trains.share) == (25, 0.2)
+    assert (report.generalizes.n, report.generalizes.share) == (5, 1.0)
+
+
+def test_skipped_trials_are_counted_by_reason() -> None:
+    def to_architecture(one: dict[str, Any]) -> dict[str, Any] | None:
+        return None if one["net"] == "transformer" else {name: value for name, value in one.items() if name != "net"}
+
+    network = {"net": "mlp", **config(1.5, 3)}
+    skipped = {
+        "trained with Adam, whose sides are bounds": [network | {"optimizer": "Adam"}] * 9,
+        "outside the theory: activation 'mish' has no known dual": [
+            network | {"activation": "mish", "depth": depth} for depth in range(1, 9)
+        ],
+        "to_architecture does not know this configuration": [{"net": "transformer"}] * 4 + [{"heads": 3}] * 3,
+        "outside the theory: optimizer 'RMSprop' is not known to the theory": [network | {"optimizer": "RMSprop"}] * 5,
+        "outside the theory: what to_architecture returned lacks depth": [
+            {"net": "mlp", "weight_variance": 1.5, "bias_variance": 0.1, f"x{k}": k} for k in range(4)
+        ],
+    }
+    finished = [FinishedTrial(one, 0.9, 0.3) for many in skipped.values() for one in many]
+    unknown = "no outcome known: accuracies are missing, or too low a test accuracy stands alone"
+    finished += [FinishedTrial(network), FinishedTrial(network, None, 0.1), FinishedTrial(network, math.nan)]
+    report = NTKPrior(TASK, BUDGET, to_architecture).fit([*finished, FinishedTrial(network, 0.9, 0.3)])
+    assert report.reasons == {**{reason: len(many) for reason, many in skipped.items()}, unknown: 3}
+    assert list(report.reasons.values()) == sorted(report.reasons.values(), reverse=True)
+    assert (report.used, report.skipped) == (1, sum(report.reasons.values()))
+    printed = str(report).splitlines()
+    assert printed[:2] == ["1 trials used, 36 skipped", "    9 skipped: trained with Adam, whose sides are bounds"]
+    assert "trains: 100% of 1 did" in printed[-2]
+    assert NTKPrior(TASK, BUDGET).fit([]).reasons == {}
 
 
 def test_trials_that_agree_with_the_prior_leave_its_verdicts_alone() -> None:
@@ -254,7 +301,7 @@ def test_probabilities_hold_on_held_out_trainings() -> None:
         for step in (10, 30, 100, 300):
             budget = Budget(step, row.learning_rate, width=row.width)
             train, test = getattr(row, f"train_accuracy_{step}"), getattr(row, f"test_accuracy_{step}")
-            became = outcome(10, train, test, best, diverged=math.isnan(train))
+            became = outcome(TASK.chance, train, test, best, diverged=math.isnan(train))
             assert became is not None
             seen.append(features(sides(architecture, TASK, budget), Shape.of(architecture, budget))[0])
             outcomes.append(became)

@@ -38,7 +38,7 @@ def test_a_known_space_says_nothing_of_silence(tmp_path: Path) -> None:
     [
         ("depht: {type: int, low: 1, high: 64}", "depht: expected depth, received depht"),
         ("depth: {type: int, low: 0, high: 64}", "depth: expected an integer in [1, 10000], received 0"),
-        ("depth: deep", "depth: expected numbers, received 'deep'"),
+        ("depth: deep", "depth: expected an integer, received 'deep'"),
     ],
 )
 def test_a_wrong_entry_names_its_file(tmp_path: Path, line: str, message: str) -> None:

@@ -218,7 +218,8 @@ def test_parameters_are_shown_by_the_names_of_the_theory_next_to_their_own(found
         return found
 
     prior = ntp.NTKPrior(ntp.Task.equicorrelated(20), ntp.Budget(10), translated)
-    shown = in_fields({"layers": 7}, prior)
+    shown = in_fields({"layers": 7, "width": 2}, prior)
     assert shown["layers"] == 7
+    assert "width" not in shown  # a multiplier, say
     assert shown.get("depth") == (7 if isinstance(found, ntp.Architecture | dict) else None)
     assert in_fields({"layers": 7}, None) == {"layers": 7}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -135,6 +136,24 @@ def test_missing_width_or_rate_is_refused_before_any_work(digits: Images) -> Non
         train(Architecture(1.5, 0.1, 2), Budget(5, 0.1), *data(digits))
     with pytest.raises(ValueError, match="learning_rate: expected a number, or a task"):
         train(Architecture(1.5, 0.1, 2), Budget(5, width=8), *data(digits))
+
+
+@pytest.mark.parametrize(
+    ("network", "budget", "message"),
+    [
+        ({}, {"optimizer": "RMSprop"}, "optimizer: expected one of sgd, momentum, adam, received 'RMSprop'"),
+        ({}, {"loss": "hinge"}, "loss: expected one of mse, cross_entropy, received 'hinge'"),
+        ({}, {"parametrization": "mup"}, "parametrization: expected one of ntk, standard, received 'mup'"),
+        ({"normalization": "GroupNorm"}, {}, "normalization: expected one of none, layer, received 'GroupNorm'"),
+        ({"normalization": "batch"}, {}, "normalization: expected one of none, layer, received 'batch'"),
+        ({"kind": "transformer"}, {}, "kind: expected one of fcn, cnn, received 'transformer'"),
+    ],
+)
+def test_what_cannot_be_trained_here_is_refused_by_name(
+    digits: Images, network: dict[str, Any], budget: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        train(Architecture(1.5, 0.1, 2, **network), Budget(5, 0.1, width=8, **budget), *data(digits))
 
 
 def test_flops_count_every_weight_application() -> None:

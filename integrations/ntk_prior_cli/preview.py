@@ -16,7 +16,6 @@ from ntk_prior import FeasibilityTable, NTKPrior, PlottedTrial, Verdict, plot_ph
 from ntk_prior.plots import theme
 from ntk_prior.plots.axes import PREFERRED
 from ntk_prior.plots.trials import slice_through
-from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS
 from ntk_prior_cli.console import errors, output
 from ntk_prior_cli.options import (
     AsJson,
@@ -91,7 +90,7 @@ def preview(
         output.print_json(json.dumps(report))
     else:
         _print(report)
-    ignored = [name for name in columns if name not in (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS)]
+    ignored = prior.unread(columns)
     if ignored:
         errors.print(f"note: the prior does not look at {', '.join(ignored)}", markup=False, highlight=False)
     refused, silent = report["refused"], found.score.mask

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ntk_prior import Architecture
+from ntk_prior.architecture import require_choice
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -135,8 +136,9 @@ class Network(nn.Module):
     def __call__(self, x: jax.Array, training: bool = False) -> jax.Array:
         """Map images (n, height, width, channels) or vectors (n, features) to outputs (n, n_outputs)."""
         spec = self.architecture
-        if spec.normalization == "batch":
-            raise ValueError("normalization: expected 'none' or 'layer', received 'batch'")
+        require_choice("normalization", spec.normalization, ("none", "layer"))
+        require_choice("kind", spec.kind, ("fcn", "cnn"))
+        require_choice("parametrization", self.parametrization, ("ntk", "standard"))
         h = x.reshape(len(x), -1) if spec.kind == "fcn" else x
         h = affine(spec, self.width, self.parametrization, "first")(h)
         if spec.depth > 1:

@@ -15,6 +15,7 @@ import optax
 from numpy.typing import ArrayLike
 
 from ntk_prior import Architecture, Budget, Task, max_learning_rate
+from ntk_prior.architecture import require_choice
 from ntk_prior_flax.networks import Network
 
 Report = Callable[[int, float, float], None]
@@ -78,7 +79,7 @@ def train(
     Args:
         architecture: The network.
         budget: Steps, rate, optimiser, width (required), loss. A missing rate becomes half the largest stable one,
-            1 / lambda_max, which needs ``task``; 1e-3 for Adam.
+            1 / lambda_max, which needs ``task``; 1e-3 for Adam. Names that the theory does not know are refused.
         x_train, x_test: Inputs of mean square 1, shape (n, height, width, channels) or (n, features).
         y_train, y_test: Class indices.
         task: Summary of the training data.
@@ -86,8 +87,10 @@ def train(
         report: Called after every tenth of the steps.
 
     Raises:
-        ValueError: If the budget has no width, or no rate and no task.
+        ValueError: If the budget has no width, or no rate and no task, or names what is not known here.
     """
+    require_choice("optimizer", budget.optimizer, ("sgd", "momentum", "adam"))
+    require_choice("loss", budget.loss, ("mse", "cross_entropy"))
     if budget.width is None:
         raise ValueError("width: expected an integer to train with, received None")
     started = time.perf_counter()
@@ -141,7 +144,7 @@ def learning_rate(architecture: Architecture, budget: Budget, task: Task | None)
         return ADAM_RATE
     if task is None:
         raise ValueError(
-            "learning_rate: expected a number, or a task to derive the largest stable one from, received None"
+            "learning_rate: expected a number, or a task to derive half the largest stable one from, received None"
         )
     return max_learning_rate(architecture, task, budget) / 2
 

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntk_prior.architecture import Architecture, Kind
+from ntk_prior.architecture import Architecture
 from ntk_prior.exact.network import NODES, by_quadrature, network
 
 Array = NDArray[np.float64]
@@ -162,7 +162,7 @@ def require_affordable(
         )
 
 
-def normalised(x: ArrayLike, kind: Kind, name: str) -> Array:
+def normalised(x: ArrayLike, kind: str, name: str) -> Array:
     """Inputs scaled to |x|^2 / n_0 = 1, flat for fully connected networks.
 
     Raises:

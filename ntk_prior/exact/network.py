@@ -44,6 +44,8 @@ def network(architecture: Architecture) -> Any:
 
 def why_not(architecture: Architecture) -> str | None:
     """Why neural-tangents has no kernel for an architecture, or None."""
+    if architecture.unknown:
+        return architecture.unknown
     if architecture.normalization == "batch":
         return "normalization: expected 'none' or 'layer' (batch norm couples the samples), received 'batch'"
     if architecture.normalization == "layer" and architecture.residual_scale is not None:

@@ -11,7 +11,7 @@ from ntk_prior.architecture import Architecture
 from ntk_prior.plots.axes import AXES, PREFERRED, Axis, axis_of, is_number
 from ntk_prior.prior import NTKPrior
 from ntk_prior.screening import Drawn
-from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS
+from ntk_prior.table import FIELDS
 
 FACETS = ("activation", "pooling")
 """Parameters that may take several values, each with a panel of its own."""
@@ -58,14 +58,15 @@ class PlottedTrial(NamedTuple):
 
 
 def in_fields(params: Mapping[str, Any], prior: NTKPrior | None) -> Mapping[str, Any]:
-    """Parameters by the names of the theory, next to their own; those of an unknown network stay as they are."""
+    """Parameters by the names of the theory, next to their own but for those that are merely called like a field."""
     if prior is None or prior.to_architecture is None:
         return params
+    own = {name: value for name, value in params.items() if name not in FIELDS}
     try:
         mapped = prior.to_architecture(params)
-        return {**params, **(vars(mapped) if isinstance(mapped, Architecture) else mapped or {})}
+        return {**own, **(vars(mapped) if isinstance(mapped, Architecture) else mapped or {})}
     except Exception:  # the user's code, which tuners do not stop for either
-        return params
+        return own
 
 
 def map_axes(
@@ -107,7 +108,7 @@ def slice_through(trials: Sequence[PlottedTrial], x: str, y: str) -> dict[str, A
         ``FACETS`` where there are several.
     """
     found: dict[str, Any] = {}
-    for name in (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS):
+    for name in FIELDS:
         values = [trial.config[name] for trial in trials if trial.config.get(name) is not None]
         if not values or name in (x, y):
             continue
