@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from report_support import PRIOR, hostile_run, row, small_run, written
 
+from ntk_prior import plot_phase_diagram
+from ntk_prior_cli.picture_file import write_figure
 from ntk_prior_cli.review import judged_afterwards
 from ntk_prior_report import Run
 
@@ -164,6 +166,16 @@ def test_figures_fit_a_window_of_500_pixels_without_scrolling(opened: Any) -> No
         drawn(opened, name)
         box = opened.locator(f"#{name} .wide")
         assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
+def test_the_command_s_own_pictures_fit_that_window_too(page: Any, tmp_path: Path) -> None:
+    path = tmp_path / "map.html"
+    write_figure("--output", plot_phase_diagram(PRIOR.task, PRIOR.budget), path)
+    page.set_viewport_size({"width": 500, "height": 700})
+    page.goto(path.as_uri())
+    page.locator(".main-svg").first.wait_for()
+    places = page.evaluate("[...document.querySelectorAll('text')].map(text => text.getBoundingClientRect().right)")
+    assert max(places) <= 500
 
 
 def test_a_wide_table_scrolls_in_its_own_box(opened: Any) -> None:
