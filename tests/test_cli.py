@@ -203,7 +203,7 @@ def test_every_command_shows_an_example_and_prints_json(command: str) -> None:
 def test_help_tells_the_exit_codes_and_the_shell_completes(tmp_path: Path) -> None:
     assert "Exit codes: 0 done, 1 nothing was launched" in " ".join(run("--help").split())
     command = [sys.executable, "-c", "from ntk_prior_cli import app; app(prog_name='ntk-prior')"]
-    asked = {"_NTK_PRIOR_COMPLETE": "complete_bash", "COMP_WORDS": "ntk-prior re", "COMP_CWORD": "1"}
+    asked = {"_NTK_PRIOR_COMPLETE": "complete_bash", "COMP_WORDS": "ntk-prior rep", "COMP_CWORD": "1"}
     shell = subprocess.run(command, env={**os.environ, **asked}, capture_output=True, text=True, check=True)
     assert shell.stdout.split() == ["report"]
 

@@ -20,8 +20,9 @@ from optuna_dashboard import get_note, save_note, wsgi
 from optuna_support import SPACE, sphere
 
 from ntk_prior.plots import theme
+from ntk_prior.screening import Drawn, Record
 from ntk_prior_optuna import NTKPriorSampler
-from ntk_prior_optuna.dashboard import HEADING, LINE, DashboardCallback, as_tile
+from ntk_prior_optuna.dashboard import HEADING, LINE, DashboardCallback, as_tile, note
 
 if TYPE_CHECKING:
     from browser import Watched
@@ -121,6 +122,28 @@ def test_a_withdrawn_verdict_is_in_the_note() -> None:
     study = study_in(None, is_wrong)
     study.optimize(sphere, n_trials=60, callbacks=[DashboardCallback(every=60)])
     assert "**untrainable is withdrawn**: after " in get_note(study)
+
+
+def test_the_note_counts_audits_and_other_trials_without_the_prior_s_say_apart() -> None:
+    study = study_in(None)
+    study.optimize(sphere, n_trials=10)
+    for drawn, score in (("unseen", 0.1), ("unseen", 0.9), ("unjudged", None)):
+        record = Record(score, "feasible" if score else "outside_theory", "", Drawn(drawn)).to_json()
+        kept = optuna.trial.create_trial(params={"x": 0.1}, distributions={"x": SPACE["x"]}, value=1.0,
+                                         user_attrs={"ntk_prior": record})  # fmt: skip
+        study.add_trial(kept)
+    study.add_trial(optuna.trial.create_trial(value=1.0, params={"x": 0.2}, distributions={"x": SPACE["x"]}))
+    said = note(study)
+    assert "- 2 launched trials were drawn before the prior could be asked, and judged afterwards." in said
+    assert "- 1 launched trials were such that the prior had nothing to say of them." in said
+    assert "- 1 launched trials have no note of the prior's." in said
+    assert "nothing speaks against" not in said
+
+
+def test_a_verdict_that_reads_from_right_to_left_keeps_its_direction_to_itself() -> None:
+    study = study_in(None, lambda config: Judged(0.9, "\u202elive"))
+    study.optimize(sphere, n_trials=3)
+    assert "| \u2068\u202elive\u202c\u2069 | 3 | 0 |" in note(study)
 
 
 def test_titles_of_tiles_fit_a_narrow_window() -> None:

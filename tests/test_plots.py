@@ -12,8 +12,11 @@ import pytest
 import ntk_prior as ntp
 from ntk_prior.plots import theme
 from ntk_prior.plots.axes import AXES
+from ntk_prior.plots.bidi import balanced
+from ntk_prior.plots.markers import trials_figure
 from ntk_prior.plots.over_depth import Asymptotes, asymptotes, over_depth
-from ntk_prior.plots.phase_map import depth_constants, phase_map
+from ntk_prior.plots.phase_map import depth_scales, phase_map, theory_lines
+from ntk_prior.plots.training import training_in_words
 from ntk_prior.plots.trials import slice_through
 from ntk_prior.screening import Drawn
 
@@ -64,35 +67,81 @@ def test_the_order_to_chaos_line_is_where_it_is_known_to_be(activation: str, cri
     assert (min(line.y), max(line.y)) == pytest.approx(10 ** np.array(figure.layout.yaxis.range))
 
 
-def test_the_depth_scale_lines_run_where_the_probability_is_one_half() -> None:
-    constants = depth_constants(HERE, TASK, BUDGET)
-    assert constants.trains is not None
-    assert constants.generalizes is not None
-    for variance, constant, scale, side in (
-        (0.9, constants.trains, "xi_1", "trainability"),
-        (2.2, constants.generalizes, "xi_star", "generalization"),
-    ):
-        length = getattr(ntp.spectrum(ntp.Architecture(variance, 0.05, 1), TASK), scale)
+def lines_of(figure: Any) -> dict[str, Any]:
+    """What is drawn as lines, by their dashes."""
+    drawn = figure.select_traces({"mode": "lines"})
+    return {trace.legendgroup: trace for trace in drawn if trace.x[0] is not None}
 
-        def probability(depth: float, variance: float = variance, side: str = side, length: float = length) -> float:
-            return float(getattr(ntp.feasibility(ntp.Architecture(variance, 0.05, round(depth)), TASK, BUDGET), side))
 
-        # The constant is one number for a whole side, so it hits one half to within some tens of per cent of depth.
-        assert probability(0.6 * constant * length) > 0.5
-        assert probability(1.6 * constant * length) < 0.5
+@pytest.mark.parametrize("width", [512, 128])
+def test_the_lines_that_end_a_phase_run_between_the_cells_that_they_separate(width: int) -> None:
+    found = phase_map(AXES["weight_variance"], AXES["depth"], HERE, TASK, ntp.Budget(steps=3_000, width=width))
+    feasible = found.grid(found.table.verdict) == "feasible"
+    lines = theory_lines(AXES["weight_variance"], AXES["depth"], HERE, TASK, found)
+    for line, values in ((lines.trains, found.table.trainability), (lines.generalizes, found.table.generalization)):
+        side = found.grid(values)
+        points = line[np.isfinite(line).all(axis=1)]
+        assert len(points) > 10
+        for across, up in points:
+            (left, right), (below, above) = (
+                (np.searchsorted(at, place, side="right") - 1, np.searchsorted(at, place))
+                for at, place in ((found.x, across), (found.y, up))
+            )
+            around = np.ix_([below, above], [left, right])
+            assert side[around].min() < 0.3 <= side[around].max()
+            assert not feasible[around].all()
+
+
+def test_the_legend_says_what_the_lines_are_and_which_multiples_of_the_depth_scales_lie_on_them() -> None:
+    found = phase_map(AXES["weight_variance"], AXES["depth"], HERE, TASK, BUDGET)
+    here = (AXES["weight_variance"], AXES["depth"], HERE, TASK)
+    scales = depth_scales(*here, theory_lines(*here, found))
+    assert scales.trains is not None
+    low, high = scales.trains
+    assert 1.0 < low < high
+    words = names(ntp.plot_phase_diagram(TASK, BUDGET, fixed={"bias_variance": 0.05}))
+    assert f"trainability 0.3: L = {low:.2g} to {high:.2g} ξ<sub>1</sub>" in words
+    assert "half" not in words
 
 
 def test_more_steps_move_the_line_of_trainability_to_larger_depth() -> None:
-    few, many = (depth_constants(HERE, TASK, ntp.Budget(steps, width=512)).trains for steps in (300, 30_000))
-    assert few is not None
-    assert many is not None
+    few, many = (
+        np.nanmax(lines_of(ntp.plot_phase_diagram(TASK, ntp.Budget(steps, width=512)))["dash"].y[:5])
+        for steps in (300, 30_000)
+    )
     assert many > 1.3 * few
 
 
-def test_residual_networks_have_no_depth_scales() -> None:
-    assert depth_constants({**HERE, "residual_scale": 0.5}, TASK, BUDGET) == (None, None)
+def test_residual_networks_have_no_phases_and_no_lines() -> None:
     figure = ntp.plot_phase_diagram(TASK, BUDGET, fixed={"residual_scale": 0.5})
     assert not list(figure.select_traces({"mode": "lines"}))
+
+
+@pytest.mark.parametrize(
+    ("budget", "fixed", "words"),
+    [
+        (BUDGET, {}, "3,000 steps of SGD, half the largest stable learning rate, full batch, width 512, ntk"),
+        (
+            ntp.Budget(500, 0.1, "momentum", 0.9, 32),
+            {},
+            "500 steps of SGD with momentum 0.9, learning rate 0.1, batches",
+        ),
+        (ntp.Budget(500, 1e-3, "adam", width=64), {}, "500 steps of Adam, learning rate 0.001, full batch, width 64"),
+        (BUDGET, {"optimizer": "adam", "steps": 100, "learning_rate": 0.01}, "100 steps of Adam, learning rate 0.01"),
+        (ntp.Budget(500, loss="cross_entropy"), {}, "infinite width, ntk parametrization, cross-entropy"),
+    ],
+)
+def test_the_map_names_the_training_that_it_assumes(budget: ntp.Budget, fixed: dict[str, Any], words: str) -> None:
+    figure = ntp.plot_phase_diagram(TASK, budget, fixed=fixed)
+    assert f"Training assumed: {words}" in figure.layout.title.text or words in figure.layout.title.text
+
+
+def test_what_an_axis_varies_is_not_named_as_assumed() -> None:
+    assert (
+        training_in_words(BUDGET, varying=("steps", "learning_rate", "width")) == "SGD, full batch, ntk parametrization"
+    )
+    figure = ntp.plot_phase_diagram(TASK, BUDGET, x="learning_rate", y="width", fixed={"depth": 8})
+    assert "learning rate" not in figure.layout.title.text
 
 
 def test_launched_trials_are_filled_refused_ones_hollow_and_audited_ones_ringed() -> None:
@@ -106,6 +155,48 @@ def test_launched_trials_are_filled_refused_ones_hollow_and_audited_ones_ringed(
     assert list(by_outcome.marker.color) == [0.5, 0.1]
     assert "trial 1" in by_outcome.text[1]
     assert "accuracy 0.1" in by_outcome.text[1]
+
+
+def test_trials_that_the_prior_had_no_say_in_are_told_apart_by_shape() -> None:
+    trials = [
+        trial(1.0, 4, verdict="feasible", score=0.9, drawn=Drawn.UNSEEN, outcome=0.5),
+        trial(3.0, 50, verdict="memorizes_only", score=0.1, drawn=Drawn.UNSEEN, outcome=0.1),
+        trial(1.2, 5, verdict="outside_theory", drawn=Drawn.UNJUDGED, outcome=0.4),
+        trial(1.4, 6, outcome=0.3),
+    ]
+    figure = ntp.plot_phase_diagram(TASK, BUDGET, trials=trials, outcome_name="accuracy")
+    (squares,) = markers(figure, symbol="square")
+    (diamonds,) = markers(figure, symbol="diamond")
+    (framed,) = markers(figure, symbol="square-open")
+    (circles,) = markers(figure, symbol=None)
+    assert (list(squares.x), list(diamonds.x), list(framed.x), list(circles.x)) == ([1.0, 3.0], [1.2], [3.0], [1.4])
+    assert not markers(figure, symbol="circle-open")
+    assert "audited" not in names(figure)
+    for words in ("before the prior could be asked", "the prior silent", "judged afterwards: would have been refused"):
+        assert words in names(figure)
+    assert "launched: before the prior could be asked" in squares.text[0]
+
+
+def test_no_launched_trial_is_hollow_whatever_is_known_of_it() -> None:
+    known: list[dict[str, Any]] = [
+        {},
+        {"failed": True},
+        {"verdict": "too_big", "score": 0.9, "drawn": Drawn.SCREENED},
+        {"verdict": "outside_theory", "drawn": Drawn.UNJUDGED},
+        {"verdict": "feasible", "score": 0.9, "drawn": Drawn.ENQUEUED},
+    ]
+    trials = [trial(0.8 + k / 5, 4 + k, **more) for k, more in enumerate(known)]
+    for figure in (
+        ntp.plot_phase_diagram(TASK, BUDGET, trials=trials),
+        trials_figure(trials, AXES["weight_variance"], AXES["depth"], "accuracy", 0.3),
+    ):
+        drawn = markers(figure)
+        assert sum(len(trace.x) for trace in drawn) == len(trials)
+        for trace in drawn:
+            colors = trace.marker.color if isinstance(trace.marker.color, tuple) else (trace.marker.color,)
+            assert "open" not in str(trace.marker.symbol)
+            assert "white" not in colors
+        assert "refused" not in names(figure).replace("never refused", "")
 
 
 def test_the_axes_hold_the_trials_unless_ranges_are_given() -> None:
@@ -188,6 +279,24 @@ def test_names_of_trials_are_text_not_markup() -> None:
     (points,) = markers(figure, symbol=None)
     assert "<a" not in points.text[0]
     assert "&lt;a" in points.text[0]
+
+
+@pytest.mark.parametrize("name", ["\u202elive", "\u05e9\u05dc\u05d5\u05dd", "a\u2069\u202eb"])
+def test_names_that_read_from_right_to_left_keep_their_direction_to_themselves(name: str) -> None:
+    figure = ntp.plot_phase_diagram(TASK, BUDGET, trials=[TRIALS[0]._replace(name=name)], outcome_name=name)
+    title = figure.layout.coloraxis.colorbar.title.text
+    (points,) = markers(figure, symbol=None)
+    for text in (title, points.text[0].removeprefix("<b>").partition("</b>")[0]):
+        assert text == f"\u2068{balanced(name)}\u2069"
+    assert theme.plain("plain") == "plain"
+
+
+def test_a_name_s_marks_of_direction_end_where_it_ends() -> None:
+    override, isolate, end, pop = "\u202e", "\u2067", "\u2069", "\u202c"
+    assert balanced(f"a{override}b") == f"a{override}b{pop}"
+    assert balanced(f"a{end}{pop}b") == "ab"
+    assert balanced(f"{isolate}{override}b{end}c") == f"{isolate}{override}b{end}c"
+    assert balanced(f"{isolate}{override}b") == f"{isolate}{override}b{pop}{end}"
 
 
 CRITICAL = {"erf": (1.3758, 0.05), "relu": (2.0, 0.0)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from typing import Any
 
@@ -15,8 +16,9 @@ from ntk_prior.plots.against_outcome import halfway, scored_outcomes, scored_out
 from ntk_prior.plots.axes import AXES, axis_of
 from ntk_prior.plots.intervals import share
 from ntk_prior.plots.markers import has_place, trials_figure
+from ntk_prior.plots.phase_diagram import map_of_run
 from ntk_prior.plots.savings import savings, savings_figure
-from ntk_prior.plots.trials import in_fields, map_axes
+from ntk_prior.plots.trials import Fate, in_fields, map_axes
 from ntk_prior.plots.trust import POINTS, trust_figure, trust_series
 from ntk_prior.screening import Drawn
 
@@ -102,6 +104,58 @@ def test_trials_that_a_gate_stopped_count_as_they_are_and_draws_made_again_do_no
     assert savings(stopped + again + passed).avoided == (7, 7, 7)
 
 
+def test_trials_drawn_before_the_prior_could_be_asked_say_as_much_as_audits_and_are_counted_apart() -> None:
+    unseen = [one._replace(drawn=Drawn.UNSEEN) for one in audits(3, 1)]
+    silent = [trial(None, 0.5, drawn=Drawn.UNJUDGED)] * 4
+    found = savings([*audits(2, 4), *unseen, *silent, *[trial(0.9, 0.8)] * 20])
+    assert (found.audited, found.unseen, found.held_back) == (6, 4, 5)
+    assert found.avoided == pytest.approx(share(5, 10).times(20))
+    title = savings_figure(found).layout.title.text
+    assert "5 of 6 audited trials and 4 launched before the prior could be asked would have been refused" in title
+
+
+@pytest.mark.parametrize(
+    ("more", "fate"),
+    [
+        ({}, Fate.UNASKED),
+        ({"verdict": "feasible", "score": 0.9, "drawn": Drawn.SCREENED}, Fate.LAUNCHED),
+        ({"verdict": "feasible", "score": 0.9, "drawn": Drawn.UNIFORM}, Fate.LAUNCHED),
+        ({"verdict": "untrainable", "score": 0.1, "drawn": Drawn.PLAIN}, Fate.AUDITED),
+        ({"verdict": "untrainable", "score": 0.1, "drawn": Drawn.UNSEEN}, Fate.UNSEEN),
+        ({"verdict": "outside_theory", "drawn": Drawn.UNJUDGED}, Fate.UNJUDGED),
+        ({"verdict": "outside_theory", "drawn": Drawn.SCREENED}, Fate.UNJUDGED),
+        ({"verdict": "outside_theory", "drawn": Drawn.PLAIN}, Fate.UNJUDGED),
+        ({"verdict": "outside_theory", "drawn": Drawn.ENQUEUED}, Fate.GIVEN),
+        ({"verdict": "untrainable", "score": 0.1, "drawn": Drawn.BEST_OF_REFUSED}, Fate.NOTHING_BETTER),
+        ({"verdict": "untrainable", "score": 0.1, "launched": False}, Fate.REFUSED),
+    ],
+)
+def test_audits_unjudged_trials_and_trials_before_the_space_is_known_are_three_things(
+    more: dict[str, Any], fate: Fate
+) -> None:
+    found = ntp.PlottedTrial(CONFIG, **more)
+    assert found.fate is fate
+    assert found.audited == (fate is Fate.AUDITED)
+    assert found.held_back(0.3) == (fate in (Fate.AUDITED, Fate.UNSEEN))
+
+
+def test_scores_of_trials_before_the_prior_could_be_asked_are_squares_not_rings() -> None:
+    found = scored_outcomes([trial(0.9, 0.8), trial(0.1, 0.2, drawn=Drawn.UNSEEN)])
+    traces = {trace.name: trace for trace in scored_outcomes_figure(found, "accuracy").data}
+    square = traces["finished trial, launched before the prior could be asked"]
+    assert (list(square.x), square.marker.symbol) == ([0.1], "square")
+    assert "audited: bypassed the prior" not in traces
+
+
+def test_trials_that_nobody_judged_have_the_colours_of_their_outcomes_and_the_title_says_so() -> None:
+    trials = [ntp.PlottedTrial({**CONFIG, "depth": depth}, outcome=depth / 10) for depth in (2, 5)]
+    figure = trials_figure(trials, AXES["weight_variance"], axis_of("depth", [2, 5]), "accuracy", 0.3)
+    (points,) = [trace for trace in figure.data if trace.x[0] is not None]
+    assert list(points.marker.color) == [0.2, 0.5]
+    assert "the prior was not asked" in figure.layout.title.text
+    assert "What the prior said" not in figure.layout.title.text
+
+
 def test_without_an_audit_nothing_is_claimed() -> None:
     found = savings([trial(0.9, 0.8, seconds=1.0)] * 5)
     assert math.isnan(found.avoided.value)
@@ -160,7 +214,7 @@ def test_a_study_of_5000_trials_is_summed_up_in_seconds() -> None:
 
 def test_trials_without_a_map_have_the_colours_of_their_verdicts() -> None:
     trials = [trial(0.9, 0.8), trial(0.1, launched=False), ntp.PlottedTrial({"units": 3})]
-    figure = trials_figure(trials, AXES["weight_variance"], axis_of("depth", [4]))
+    figure = trials_figure(trials, AXES["weight_variance"], axis_of("depth", [4]), "accuracy", 0.3)
     names = [trace.name for trace in figure.data if trace.name]
     assert names == ["feasible", "refused", "launched, by verdict"]
     assert "1 of 3 trials lack" in figure.layout.title.text
@@ -208,6 +262,51 @@ def test_zero_has_no_place_on_a_logarithmic_axis() -> None:
         across = AXES["bias_variance"].spaced(log)
         assert across.values().min() >= 0
         assert [has_place(one, across, AXES["depth"]) for one in (none, some)] == places
+
+
+TASK = ntp.Task.equicorrelated(20)
+VECTORS = ntp.Task.from_arrays(np.random.default_rng(0).normal(size=(60, 5)), np.arange(60) % 3)
+
+
+@pytest.mark.parametrize(
+    ("prior", "config", "words"),
+    [
+        (ntp.NTKPrior(TASK, ntp.Budget(10)), {"layers": 3, "width": 2}, "cannot read .* lacks .* no to_architecture"),
+        (ntp.NTKPrior(TASK, ntp.Budget(10), lambda config: None), {"layers": 3}, "cannot read .*it returned None"),
+        (ntp.NTKPrior(TASK, ntp.Budget(10)), {"activaton": "erf"}, "cannot read .* expected activation"),
+        (ntp.NTKPrior(VECTORS, ntp.Budget(10)), {"kind": "cnn"}, "nothing to say .* no image structure"),
+        (ntp.NTKPrior(TASK, ntp.Budget(10, parametrization="mup")), {}, "nothing to say .* muP"),
+        (ntp.NTKPrior(TASK, ntp.Budget(10)), {"normalization": "batch"}, "nothing to say .* batch normalization"),
+    ],
+)
+def test_where_the_prior_has_no_map_the_trials_are_shown_and_the_picture_says_why(
+    prior: ntp.NTKPrior, config: dict[str, Any], words: str
+) -> None:
+    network = {} if "layers" in config else {"bias_variance": 0.1}
+    names = ("gain", "units") if "layers" in config else ("weight_variance", "depth")
+    trials = [
+        ntp.PlottedTrial({**network, **config, **dict(zip(names, values, strict=True))}, outcome=0.5)
+        for values in ((1.0, 2), (2.0, 7))
+    ]
+    axes = map_axes(trials, {})
+    assert axes is not None
+    found = map_of_run(prior, trials, *axes, "accuracy")
+    assert found.lacks_map is not None
+    assert re.search(words, found.lacks_map)
+    assert "heatmap" not in {trace.type for trace in found.figure.data}
+    assert "no map: " in found.figure.layout.title.text
+
+
+def test_a_value_that_the_theory_does_not_take_costs_the_map_only() -> None:
+    trials = [
+        ntp.PlottedTrial({"weight_variance": w, "bias_variance": 0.1, "depth": d, "batch_size": b}, outcome=0.1)
+        for w, d, b in ((1.0, 2, 4), (2.0, 7, -1), (2.5, 9, -1))
+    ]
+    axes = map_axes(trials, {})
+    assert axes is not None
+    found = map_of_run(ntp.NTKPrior(TASK, ntp.Budget(10)), trials, *axes, "accuracy")
+    assert found.lacks_map is not None
+    assert "batch_size: expected" in found.lacks_map
 
 
 @pytest.mark.parametrize("found", [ntp.Architecture(1.5, 0.1, 7), {"depth": 7}, None, 3, KeyError("layers")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna_support import SPACE, sphere
 from ray import tune
 from ray_trainables import failing_above
-from report_support import PRIOR, SCRIPT, hostile_run, row, small_run
+from report_support import PRIOR, SCRIPT, evidence_of, hostile_run, row, small_run
 from typer.testing import CliRunner
 
 import ntk_prior_report
@@ -103,7 +104,110 @@ class TestNumbers:
         assert cells[6] == cell
 
 
+def mixed_run() -> Any:
+    """Each way in which a trial can come about, with its own number of trials."""
+    kinds: list[tuple[int, Drawn | None, float | None, str | None]] = [
+        (1, Drawn.PLAIN, 0.1, "untrainable"),
+        (2, Drawn.UNSEEN, 0.2, "untrainable"),
+        (3, Drawn.UNJUDGED, None, "outside_theory"),
+        (4, None, None, None),
+        (5, Drawn.SCREENED, 0.9, "feasible"),
+    ]
+    rows = []
+    for count, drawn, score, verdict in kinds:
+        for _ in range(count):
+            number = len(rows)
+            one = row(number, {"depth": number + 1, "gain": number / 10}, 0.5, "feasible", drawn=drawn, outcome=0.5)
+            rows.append(one._replace(trial=one.trial._replace(score=score, verdict=verdict)))
+    return replace(small_run(), rows=rows, evidence=small_run().evidence[:1])
+
+
+class TestTrialsThatThePriorHadNoSayIn:
+    def test_audits_unjudged_trials_and_those_before_the_prior_could_be_asked_are_counted_apart(self) -> None:
+        found = summarised(mixed_run())
+        assert (found.audited, found.unseen, found.unjudged, found.unasked) == (1, 2, 3, 4)
+        assert len(found.held_back) == 3
+        told = found.to_json()
+        assert (told["audited"], told["before_the_prior_could_be_asked"]) == (1, 2)
+        assert (told["not_judged"], told["not_asked"]) == (3, 4)
+        assert (told["audited_would_be_refused"], told["others_would_be_refused"]) == (1, 2)
+
+    def test_the_page_tells_them_apart_in_words_pictures_and_table(self) -> None:
+        html = page(mixed_run())
+        assert (
+            "trials launched, 1 of them as audits, 2 before the prior could be asked, 3 of which the prior had nothing "
+            "to say, 4 without a note of the prior&#39;s"
+        ) in html
+        fates = [cells[1] for cells in content(html, "trials-data")["rows"]]
+        assert {fate: fates.count(fate) for fate in fates} == {
+            "launched: audit": 1,
+            "launched: before the prior could be asked": 2,
+            "launched: the prior was silent": 3,
+            "launched: the prior was not asked": 4,
+            "launched": 5,
+        }
+        for fate in set(fates):
+            assert f"<dt>{fate}</dt>" in html
+        symbols = [trace["marker"].get("symbol") for trace in content(html, "map-plot-figure")["data"]]
+        assert {"square", "diamond", "square-open", "circle-open"} <= {one for one in symbols if isinstance(one, str)}
+
+    def test_a_run_without_any_note_shows_nothing_hollow_and_says_nothing_of_refusals(self) -> None:
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        study.optimize(sphere, n_trials=10)
+        html = page(run_of_study(study, None))
+        for trace in content(html, "map-plot-figure")["data"]:
+            assert "open" not in str(trace["marker"].get("symbol"))
+            assert trace["marker"].get("color") != "white"
+        assert "hollow" not in html.partition("plotly.js v")[0]
+        assert {cells[1] for cells in content(html, "trials-data")["rows"]} == {"launched: the prior was not asked"}
+
+
+class TestTrustInWords:
+    def test_the_words_say_how_many_of_those_that_it_would_refuse_came_out_good_and_how_many_others_failed(
+        self,
+    ) -> None:
+        rows = [row(k, {"depth": k}, 0.9, "feasible", outcome=0.5 + k / 100) for k in range(20)]
+        rows += [row(20 + k, {"depth": k}, 0.9, "feasible") for k in range(11)]
+        rows = [one if k < 20 else one._replace(trial=one.trial._replace(failed=True)) for k, one in enumerate(rows)]
+        rows.append(row(31, {"depth": 40}, 0.1, "untrainable", drawn=Drawn.PLAIN, outcome=0.6))
+        run = replace(small_run(), rows=rows, evidence=evidence_of(rows))
+        html = page(run)
+        assert "1 of 1 launched trials that it would refuse came out good" in html
+        assert "11 of 31 that it let through failed or were pruned" in html
+        assert "nothing speaks against" not in html
+
+    def test_a_prior_that_was_never_contradicted_because_never_tried_is_called_untested(self) -> None:
+        rows = [row(k, {"depth": k}, 0.9, "feasible", outcome=0.5) for k in range(5)]
+        html = page(replace(small_run(), rows=rows, evidence=evidence_of(rows)))
+        assert "untested, since no trial that it would refuse was launched" in html
+
+    def test_an_order_of_scores_that_is_wrong_is_not_passed_over(self) -> None:
+        rows = [row(k, {"depth": k}, 0.4 + k / 50, "feasible", outcome=-k / 50) for k in range(20)]
+        run = replace(small_run(), rows=rows, evidence=evidence_of(rows))
+        assert "trust in the order of its scores is 0.0" in page(run)
+
+
 class TestThePage:
+    def test_names_that_read_from_right_to_left_are_isolated_from_the_words_around_them(self) -> None:
+        name = "\u202elive"
+        rows = [row(k, {name: k, "depth": k, "choice": name}, 0.1 * k, name, drawn=Drawn.PLAIN, outcome=0.1 * k)
+                for k in range(1, 6)]  # fmt: skip
+        rows = [one._replace(trial=one.trial._replace(name=name), state=name, reason=name) for one in rows]
+        run = replace(
+            small_run(), name=name, rows=rows, outcome_name=name, evidence=evidence_of(rows), facts={name: name}
+        )
+        html = page(run)
+        body, _, blocks = html.partition('<script type="application/json"')
+        for text in re.split(r"<bdi>[^<]*</bdi>|\u2068[^\u2069]*\u2069", body):
+            assert "\u202e" not in text
+        cells = content(f'<script type="application/json"{blocks}', "trials-data")
+        assert cells["rows"][0][0] == f"{name}\u202c"
+        for figure in ("map", "calibration"):
+            for text in re.findall(
+                r"[^\"]*\u202e[^\"]*", json.dumps(content(html, f"{figure}-plot-figure"), ensure_ascii=False)
+            ):
+                assert "\u202e" not in re.sub("\u2068[^\u2069]*\u2069", "", text)
+
     def test_it_holds_all_that_it_needs(self) -> None:
         html = page(small_run(prior=PRIOR))
         assert "plotly.js v" in html
@@ -320,6 +424,41 @@ class TestTheCommand:
         html = path.read_text()
         assert "heatmap" in {trace["type"] for trace in content(html, "map-plot-figure")["data"]}
         assert "that it trains" in html
+
+    @pytest.mark.parametrize(
+        ("space", "words"),
+        [
+            ({"gain": (0.8, 1.9), "layers": (1, 30), "width": (1, 4)}, "to_architecture"),
+            ({"weight_variances": (1.0, 2.0), "layers": (1, 30)}, "weight_variances: expected weight_variance"),
+            ({"only": (0.0, 1.0)}, "no two numeric parameters"),
+        ],
+    )
+    def test_a_study_with_names_of_its_own_has_a_page_without_the_map_that_says_why(
+        self, space: dict[str, tuple[float, float]], words: str, tmp_path: Path
+    ) -> None:
+        url = f"sqlite:///{tmp_path / 'own.db'}"
+        study = optuna.create_study(study_name="own", storage=url, direction="maximize")
+
+        def objective(trial: optuna.Trial) -> float:
+            for name, (low, high) in space.items():
+                is_whole = isinstance(low, int)
+                trial.suggest_int(name, int(low), int(high)) if is_whole else trial.suggest_float(name, low, high)
+            trial.set_user_attr("test", 0.5)
+            return 0.5
+
+        study.optimize(objective, n_trials=6)
+        prior, path = tmp_path / "prior.json", tmp_path / "page.html"
+        PRIOR.save(prior)
+        options = ["--storage", url, "--prior", str(prior), "-o", str(path), "--test-accuracy", "test"]
+        result = CliRunner().invoke(app, ["report", "own", *options], catch_exceptions=False)
+        assert result.exit_code == 0
+        assert "note: the page has no map below the trials: " in result.stderr
+        assert words in result.stderr
+        assert "note: probabilities are not compared with the trials" in result.stderr
+        html = path.read_text()
+        assert "There is no map below the trials" in html
+        assert words in html
+        assert '"heatmap"' not in html.partition("plotly.js v")[0]
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

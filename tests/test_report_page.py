@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from report_support import PRIOR, hostile_run, row, small_run, written
+
+from ntk_prior import plot_phase_diagram
+from ntk_prior_cli.picture_file import write_figure
+from ntk_prior_cli.review import judged_afterwards
+from ntk_prior_report import Run
 
 pytest_plugins = ["browser"]
 
@@ -122,12 +128,79 @@ def test_hovering_over_a_point_says_which_trial_it_is(opened: Any) -> None:
     assert "score 1.00" in label.text_content()
 
 
-@pytest.mark.parametrize("width", [360, 600, 1400])
-def test_no_window_is_too_narrow(width: int, opened: Any) -> None:
-    opened.set_viewport_size({"width": width, "height": 700})
+CUT_OFF = """() => [...document.querySelectorAll("body *")].flatMap((element) => {
+  if (element.closest("svg, script, style")) return [];
+  const { right } = element.getBoundingClientRect();
+  const hides = !["visible", "auto"].includes(getComputedStyle(element).overflowX);
+  const beyond = right > document.documentElement.clientWidth + 1 && !element.closest(".wide");
+  const clipped = hides && element.scrollWidth > element.clientWidth + 1;
+  return beyond || clipped ? [`${element.tagName} ${element.className}: ${element.textContent.slice(0, 50)}`] : [];
+}).concat([...document.querySelectorAll(".plot")].flatMap((plot) => {
+  const { left, right } = plot.getBoundingClientRect();
+  return [...plot.querySelectorAll("text")]
+    .filter((text) => text.getBoundingClientRect().width)
+    .filter((text) => text.getBoundingClientRect().left < left - 1 || text.getBoundingClientRect().right > right + 1)
+    .map((text) => `${plot.id}: ${text.textContent}`);
+}))"""
+"""What is cut off at the side: elements beyond the window outside of boxes that scroll, and text beyond its figure."""
+
+
+def reviewed_run() -> Run:
+    return judged_afterwards(small_run(), PRIOR, None)
+
+
+@pytest.mark.parametrize("width", [320, 500, 800, 1400])
+@pytest.mark.parametrize("run", [lambda: small_run(prior=PRIOR), reviewed_run], ids=["report", "review"])
+def test_no_window_is_too_narrow(width: int, run: Callable[[], Run], page: Any, tmp_path: Path) -> None:
+    page.set_viewport_size({"width": width, "height": 700})
+    page.goto(written(run(), tmp_path))
+    for name in page.evaluate("[...document.querySelectorAll('figure')].map(figure => figure.id)"):
+        drawn(page, name)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CUT_OFF) == []
+
+
+def test_figures_fit_a_window_of_500_pixels_without_scrolling(opened: Any) -> None:
+    opened.set_viewport_size({"width": 500, "height": 700})
     for name in ("map", "calibration", "savings", "trust"):
         drawn(opened, name)
-    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+        box = opened.locator(f"#{name} .wide")
+        assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
+def test_the_command_s_own_pictures_fit_that_window_too(page: Any, tmp_path: Path) -> None:
+    path = tmp_path / "map.html"
+    write_figure("--output", plot_phase_diagram(PRIOR.task, PRIOR.budget), path)
+    page.set_viewport_size({"width": 500, "height": 700})
+    page.goto(path.as_uri())
+    page.locator(".main-svg").first.wait_for()
+    places = page.evaluate("[...document.querySelectorAll('text')].map(text => text.getBoundingClientRect().right)")
+    assert max(places) <= 500
+
+
+def test_a_wide_table_scrolls_in_its_own_box(opened: Any) -> None:
+    opened.set_viewport_size({"width": 500, "height": 700})
+    box = opened.locator(".wide:has(#trials)")
+    assert box.evaluate("box => box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX === 'auto'")
+
+
+def test_a_name_that_reads_from_right_to_left_turns_no_words_of_ours(page: Any, tmp_path: Path) -> None:
+    name = "\u202eabc"
+    rows = [row(k, {name: k, "depth": k}, 0.5, name, outcome=0.1 * k) for k in range(1, 6)]
+    page.goto(written(replace(small_run(), name=name, rows=rows, outcome_name=name, evidence=()), tmp_path))
+    # Words that follow the name stand to its right.
+    ends = """(element) => {
+      const places = [...element.childNodes].map((node) => {
+        const range = document.createRange();
+        range.selectNodeContents(node);
+        return range.getClientRects()[0].left;
+      });
+      return places;
+    }"""
+    places = page.locator("h1").evaluate(ends)
+    assert places == sorted(places)
+    assert page.locator("#trials thead bdi").count() == page.locator("#trials thead button").count()
+    assert page.locator("#trials tbody bdi").count() == page.locator("#trials tbody td").count()
 
 
 def test_no_name_is_too_long(page: Any, tmp_path: Path) -> None:

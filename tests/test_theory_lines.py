@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 import ntk_prior as ntp
 from ntk_prior.meanfield import mean_field
 from ntk_prior.plots.axes import AXES, axis
-from ntk_prior.plots.level_lines import zero_lines
-from ntk_prior.plots.phase_map import DepthConstants, theory_lines
+from ntk_prior.plots.level_lines import level_lines, zero_lines
+from ntk_prior.plots.phase_map import depth_scales, phase_map, theory_lines
 
 TASK = ntp.Task.equicorrelated(20)
 GRID = np.linspace(-2.0, 2.0, 9)
@@ -54,9 +54,7 @@ def test_the_order_to_chaos_line_of_gelu_is_exact(bias_variance: float) -> None:
     with mp.workdps(20):
         critical = float(gelu_critical(bias_variance))
     up = axis("y", "bias_variance", (bias_variance, bias_variance + 0.1), ())
-    lines = theory_lines(
-        AXES["weight_variance"], up, {"depth": 16, "activation": "gelu"}, TASK, DepthConstants(None, None)
-    )
+    lines = theory_lines(AXES["weight_variance"], up, {"depth": 16, "activation": "gelu"}, TASK)
     (drawn,) = lines.chaos[lines.chaos[:, 1] == bias_variance, 0]
     assert drawn == pytest.approx(critical, rel=1e-10)
     assert not len(lines.trains)
@@ -67,21 +65,41 @@ def test_the_order_to_chaos_line_of_gelu_is_exact(bias_variance: float) -> None:
 def test_where_the_variance_jumps_the_order_to_chaos_line_is_straight(activation: str) -> None:
     up = axis("y", "bias_variance", (0.0, 0.15), ())
     fixed = {"depth": 16, "activation": activation}
-    line = theory_lines(AXES["weight_variance"], up, fixed, TASK, DepthConstants(None, None)).chaos
+    line = theory_lines(AXES["weight_variance"], up, fixed, TASK).chaos
     assert len(line) > 49
     assert np.ptp(line.sum(axis=1)) < 1e-9  # sigma_w^2 + sigma_b^2, at which T is 1
 
 
-@pytest.mark.parametrize("activation", ["erf", "gelu"])
-def test_depth_scale_lines_are_at_their_constants(activation: str) -> None:
+@pytest.mark.parametrize("activation", ["erf", "tanh"])
+def test_the_depths_along_lines_are_measured_in_the_depth_scales_of_mean_field_theory(activation: str) -> None:
     config = {"bias_variance": 0.3, "activation": activation}
-    lines = theory_lines(AXES["weight_variance"], AXES["depth"], config, TASK, DepthConstants(4.0, 9.0))
-    for line, scale, constant in ((lines.trains, "xi_1", 4.0), (lines.generalizes, "xi_star", 9.0)):
-        for variance, depth in line:
-            if not math.isnan(depth):
-                limits = mean_field(ntp.Architecture(variance, 0.3, 1, activation))
-                assert depth / getattr(limits, scale) == pytest.approx(constant, rel=1e-7)
-    assert len(lines.trains) > 10
+    here = (AXES["weight_variance"], AXES["depth"], config, TASK)
+    found = phase_map(*here[:3], TASK, ntp.Budget(steps=1_000, width=128))
+    lines = theory_lines(*here, found)
+    scales = depth_scales(*here, lines)
+    for line, scale, ends in (
+        (lines.trains, "xi_1", scales.trains),
+        (lines.generalizes, "xi_star", scales.generalizes),
+    ):
+        limits = [
+            (depth, mean_field(ntp.Architecture(variance, 0.3, 1, activation))) for variance, depth in known(line)
+        ]
+        ratios = [depth / getattr(limit, scale) for depth, limit in limits if getattr(limit, scale) is not None]
+        assert len(ratios) > 10
+        assert ends == pytest.approx((min(ratios), max(ratios)), rel=1e-7)
+
+
+def known(line: NDArray[np.float64]) -> list[list[float]]:
+    """The points of lines, without the gaps between them."""
+    found: list[list[float]] = line[np.isfinite(line).all(axis=1)].tolist()
+    return found
+
+
+def test_lines_of_values_on_a_grid_pass_the_level_and_leave_out_what_is_not_known() -> None:
+    x, y = np.array([0.0, 1.0, 3.0]), np.array([0.0, 2.0])
+    values = np.array([[0.0, 1.0, 3.0], [0.0, 1.0, math.nan]])
+    assert level_lines(values, 0.25, x, y).tolist() == [[0.25, 0.0], [0.25, 2.0]]
+    assert level_lines(values, 2.0, x, y).shape == (0, 2)
 
 
 def test_lines_of_jumps_and_of_roots_lie_exactly() -> None:

@@ -12,6 +12,7 @@ from ntk_prior_cli.map import map_
 from ntk_prior_cli.options import naming_options
 from ntk_prior_cli.preview import preview
 from ntk_prior_cli.report import report
+from ntk_prior_cli.review import review
 from ntk_prior_cli.score import score
 from ntk_prior_cli.tune import tune
 
@@ -43,6 +44,7 @@ app.command("map")(naming_options(map_))
 app.command()(naming_options(preview))
 app.command()(naming_options(tune))
 app.command()(naming_options(report))
+app.command()(naming_options(review))
 
 
 def main() -> None:

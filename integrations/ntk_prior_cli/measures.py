@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ntk_prior import CalibrationReport, FinishedTrial, NTKPrior
+from ntk_prior.screening import judge
 from ntk_prior_cli.json_lines import is_number
 from ntk_prior_report import Row
 
@@ -33,7 +34,9 @@ def foretold(prior: NTKPrior, rows: Sequence[Row], names: Measures) -> Calibrati
         return None
     # The prior that draws the map is not moved.
     asked = NTKPrior(prior.task, prior.budget, prior.to_architecture, calibration=prior.calibration)
-    return asked.fit(_finished(row, names) for row in rows if row.trial.launched and row.trial.outcome is not None)
+    finished = [_finished(row, names) for row in rows if row.trial.launched and row.trial.outcome is not None]
+    # A study may have names that are almost the theory's, or values that are none of its: the prior is silent of these.
+    return asked.fit(one for one in finished if not getattr(judge(asked, one.config), "failed", False))
 
 
 def _finished(row: Row, names: Measures) -> FinishedTrial:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ntk_prior.plots import theme
 from ntk_prior_cli.options import require_place
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".svg", ".pdf")
 WIDTH = 900
+LINE = 76
+"""Characters of a subtitle that a window of 500 pixels holds side by side."""
 
 
 def require_figure_name(option: str, path: Path) -> None:
@@ -40,6 +43,9 @@ def write_figure(option: str, figure: go.Figure, path: Path) -> None:
         ValueError: If a picture needs a browser and there is none.
     """
     require_figure_name(option, path)
+    above = figure.layout.margin.t
+    theme.wrap_title(figure, LINE)
+    figure.layout.height += figure.layout.margin.t - above
     if path.suffix.lower() == ".html":
         figure.write_html(path, include_plotlyjs=True, config={"displaylogo": False, "responsive": True})
         return

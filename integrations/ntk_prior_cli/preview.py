@@ -15,6 +15,7 @@ from rich.table import Table
 from ntk_prior import FeasibilityTable, NTKPrior, PlottedTrial, Verdict, plot_phase_diagram
 from ntk_prior.plots import theme
 from ntk_prior.plots.axes import PREFERRED
+from ntk_prior.plots.training import training_in_words
 from ntk_prior.plots.trials import slice_through
 from ntk_prior_cli.console import errors, output
 from ntk_prior_cli.options import (
@@ -90,6 +91,8 @@ def preview(
         output.print_json(json.dumps(report))
     else:
         _print(report)
+        assumed = training_in_words(prior.budget, varying=columns)
+        output.print(f"training assumed: {assumed}", markup=False, highlight=False)
     ignored = prior.unread(columns)
     if ignored:
         errors.print(f"note: the prior does not look at {', '.join(ignored)}", markup=False, highlight=False)

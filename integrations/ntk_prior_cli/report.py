@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ntk_prior import DEFAULT_THRESHOLD, NTKPrior
-from ntk_prior_cli.console import output
+from ntk_prior_cli.console import errors, output
 from ntk_prior_cli.options import AsJson, require_place
 
 if TYPE_CHECKING:
@@ -25,24 +25,29 @@ class Mode(StrEnum):
     MAX = "max"
 
 
+Study = Annotated[
+    str, typer.Argument(metavar="STUDY", help="Name of a study in --storage, or folder of a Ray Tune experiment.")
+]
+Storage = Annotated[
+    str | None, typer.Option(help="Optuna storage: a URL such as sqlite:///study.db, or the file of a database.")
+]
+Objective = Annotated[int | None, typer.Option(min=0, help="Of a study with several: the one that counts, from 0.")]
+Metric = Annotated[
+    str | None, typer.Option(help="Of Ray's results: what trials are compared by. Default: that of the experiment.")
+]
+BetterMode = Annotated[Mode | None, typer.Option(help="Of Ray's results: which values of the metric are better.")]
+
+
 def report(
-    study: Annotated[
-        str, typer.Argument(metavar="STUDY", help="Name of a study in --storage, or folder of a Ray Tune experiment.")
-    ],
-    storage: Annotated[
-        str | None, typer.Option(help="Optuna storage: a URL such as sqlite:///study.db, or the file of a database.")
-    ] = None,
+    study: Study,
+    storage: Storage = None,
     output_path: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("ntk-prior-report.html"),
     prior: Annotated[
         Path | None, typer.Option(help="The prior, written by NTKPrior.save: draws the map below the trials.")
     ] = None,
-    objective: Annotated[
-        int | None, typer.Option(min=0, help="Of a study with several: the one that counts, from 0.")
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="Of Ray's results: what trials are compared by. Default: that of the experiment.")
-    ] = None,
-    mode: Annotated[Mode | None, typer.Option(help="Of Ray's results: which values of the metric are better.")] = None,
+    objective: Objective = None,
+    metric: Metric = None,
+    mode: BetterMode = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -78,12 +83,16 @@ def report(
             if value is not None:
                 raise ValueError(f"{option}: expected --prior beside it, received {value!r} alone: add --prior FILE")
     known = None if prior is None else NTKPrior.load(prior)
-    run = _run(study, storage, objective, metric, mode, known)
+    run = run_from(study, storage, objective, metric, mode, known)
     if threshold is not None:
         run = replace(run, threshold=threshold)
     if known is not None:
         names = Measures(test_accuracy, train_accuracy, diverged)
         run = replace(run, prior=known, foretold=foretold(known, run.rows, names))
+        if run.foretold is not None and not run.foretold.used:
+            note(
+                "probabilities are not compared with the trials: the prior has none for any trial with such an accuracy"
+            )
     found = written(run, output_path)
     if as_json:
         output.print_json(json.dumps({"output": str(output_path), **found.to_json()}))
@@ -92,7 +101,7 @@ def report(
 
 
 def written(run: Run, path: Path) -> Summary:
-    """Write the page of a run; returns its numbers.
+    """Write the page of a run and say what it lacks; returns its numbers.
 
     Raises:
         ImportError: If the extra is not installed.
@@ -101,11 +110,18 @@ def written(run: Run, path: Path) -> Summary:
     from ntk_prior_report import summarised, write
 
     found = summarised(run)
-    write(run, path, found)
+    lacks_map = write(run, path, found)
+    if lacks_map is not None:
+        note(f"the page has no map below the trials: {lacks_map}")
     return found
 
 
-def _run(
+def note(words: str) -> None:
+    """Say something beside the numbers."""
+    errors.print(f"note: {words}", markup=False, highlight=False, soft_wrap=True)
+
+
+def run_from(
     study: str,
     storage: str | None,
     objective: int | None,
@@ -113,6 +129,15 @@ def _run(
     mode: Mode | None,
     prior: NTKPrior | None,
 ) -> Run:
+    """The study or experiment that options name.
+
+    Args:
+        study, storage, objective, metric, mode: As for ``report``.
+        prior: Says why it let configurations through, where the source does not.
+
+    Raises:
+        ValueError: If there is none, or an option does not fit it.
+    """
     if storage is None:
         if objective is not None:
             raise ValueError(f"--objective: expected none without --storage, received {objective}: use --metric")
@@ -136,8 +161,16 @@ def _run(
 
 
 def _print(found: Summary, path: Path) -> None:
-    output.print(f"launched {found.launched}, of these {found.audited} audits; refused draws on record {found.refused}")
+    without_say = {
+        "audits": found.audited,
+        "before the prior could be asked": found.unseen,
+        "of which it had nothing to say": found.unjudged,
+        "without a note of the prior's": found.unasked,
+    }
+    told = ", ".join(f"{count} {words}" for words, count in without_say.items() if count or words == "audits")
+    line = f"launched {found.launched}, of these {told}; refused draws on record {found.refused}"
+    output.print(line, markup=False, highlight=False)
     for one in found.verdicts:
         counts = f"refused {one.refused}, launched {one.launched}"
-        output.print(f"  {one.verdict or 'not judged'}: {counts}", markup=False, highlight=False)
+        output.print(f"  {one.verdict or 'not asked'}: {counts}", markup=False, highlight=False)
     output.print(f"report: {path}", markup=False, highlight=False)

@@ -23,7 +23,9 @@ from ntk_prior import NTKPrior
 from ntk_prior.architecture import require_integer
 from ntk_prior.evidence import EVIDENCE_WINDOW, trust_in_view_of, withdrawn_verdicts
 from ntk_prior.plots import theme
-from ntk_prior.plots.savings import savings
+from ntk_prior.plots.bidi import isolated
+from ntk_prior.plots.savings import savings, unscreened_in_words
+from ntk_prior.plots.trials import Fate
 from ntk_prior_optuna.visualization import (
     plot_calibration,
     plot_feasibility,
@@ -150,8 +152,18 @@ def note(study: optuna.Study, target: Target | None = None) -> str:
     trials = plotted_trials(study, target=target)
     threshold = threshold_of(study)
     found = savings(trials, threshold=threshold, maximize=goal(study, target, "").maximize)
-    launched = Counter(trial.verdict or "not judged" for trial in trials if trial.launched)
-    stopped = Counter(trial.verdict or "not judged" for trial in trials if not trial.launched)
+    launched = Counter(trial.verdict or "not asked" for trial in trials if trial.launched)
+    stopped = Counter(trial.verdict or "not asked" for trial in trials if not trial.launched)
+    fates = Counter(trial.fate for trial in trials)
+    others = "".join(
+        f"- {fates[fate]} launched trials {words}.\n"
+        for fate, words in (
+            (Fate.UNSEEN, "were drawn before the prior could be asked, and judged afterwards"),
+            (Fate.UNJUDGED, "were such that the prior had nothing to say of them"),
+            (Fate.UNASKED, "have no note of the prior's"),
+        )
+        if fates[fate]
+    )
     rows = "".join(
         f"| {_plain(verdict)} | {launched[verdict]} | {stopped[verdict]} |\n"
         for verdict in sorted(launched.keys() | stopped.keys())
@@ -165,14 +177,14 @@ def note(study: optuna.Study, target: Target | None = None) -> str:
     return (
         f"{HEADING}\n\n"
         f"| verdict | launched | stopped by a gate |\n|---|---|---|\n{rows}\n"
-        f"- {found.audited} launched trials were audited: they bypassed the prior, which would have refused "
-        f"{found.held_back} of them.\n"
-        f"- Launches avoided, estimated from the audits: {found.avoided}; of these wrongly: {found.lost}.\n"
+        f"- {found.audited} launched trials were audited: they bypassed the prior.\n{others}"
+        f"- The prior would have refused {found.held_back} of {unscreened_in_words(found)}.\n"
+        f"- Launches avoided, estimated from these: {found.avoided}; of these wrongly: {found.lost}.\n"
         f"- Trust in refusals {trust.refusals:.2f}, in the order of scores {trust.ranking:.2f} "
-        f"(1: nothing speaks against the prior).\n{gone}"
+        f"(1: trials contradict the prior no more than chance would).\n{gone}"
     )
 
 
 def _plain(text: str) -> str:
     """Text without markup, on one line of a table."""
-    return html.escape(" ".join(text.split())).replace("|", "&#124;").replace("_", "\\_")
+    return html.escape(isolated(" ".join(text.split()))).replace("|", "&#124;").replace("_", "\\_")

@@ -8,6 +8,7 @@ except ImportError as error:
 from ntk_prior_ray.callback import NTKPriorCallback
 from ntk_prior_ray.mutation import FeasibleMutation
 from ntk_prior_ray.outcomes import finished_trials
+from ntk_prior_ray.review import review
 from ntk_prior_ray.search import NTKPriorSearch
 
-__all__ = ["FeasibleMutation", "NTKPriorCallback", "NTKPriorSearch", "finished_trials"]
+__all__ = ["FeasibleMutation", "NTKPriorCallback", "NTKPriorSearch", "finished_trials", "review"]

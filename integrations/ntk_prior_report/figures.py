@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntk_prior import PlottedTrial
 from ntk_prior.plots import theme
 from ntk_prior.plots.against_outcome import scored_outcomes_figure
-from ntk_prior.plots.phase_diagram import has_map, map_of_run
+from ntk_prior.plots.markers import has_place, in_words
+from ntk_prior.plots.phase_diagram import map_of_run
 from ntk_prior.plots.savings import savings_figure
 from ntk_prior.plots.trials import map_axes
 from ntk_prior.plots.trust import trust_figure, trust_series
@@ -36,28 +37,33 @@ class Picture(NamedTuple):
     caption: str
 
 
-def feasibility_picture(run: Run) -> Picture | None:
-    """What the prior says over two parameters, with the configurations; None without two numbers to show."""
+def feasibility_picture(run: Run) -> tuple[Picture | None, str | None]:
+    """What the prior says over two parameters, with the configurations, and why there is no map where there is none.
+
+    There is no picture at all without two numbers to show.
+    """
     trials, left_out = _thinned(run.trials)
     axes = map_axes(trials, run.log)
     if axes is None:
-        return None
-    figure = map_of_run(run.prior, trials, *axes, run.outcome_name)
-    if has_map(run.prior, *axes):
+        return None, "the run has no two numeric parameters with more than one value"
+    figure, why = map_of_run(run.prior, trials, *axes, run.outcome_name, run.threshold)
+    placed = [trial for trial in trials if has_place(trial, *axes)]
+    looks = in_words(placed, run.threshold)
+    if why is None:
         caption = (
             "Colours say what the prior thinks of networks there, with the other parameters in the middle of the run. "
-            "Points are the run's own configurations: filled ones were launched, hollow ones refused before launch, "
-            "ringed ones bypassed the prior as its audit."
+            f"Points are the run's own configurations: {looks}."
         )
     else:
-        caption = (
-            "Each point is a configuration, its colour what the prior said of it. Hollow ones were refused before "
-            "launch, ringed ones bypassed the prior as its audit. With the prior itself (option --prior) the picture "
-            "would also show the map below the points."
+        says = (
+            "its colour what the prior said of it" if any(one.verdict for one in placed) else "its colour its outcome"
         )
+        caption = f"Each point is a configuration, {says}: {looks}."
+        if run.prior is None:
+            caption += " With the prior itself (option --prior) the picture would also show the map below the points."
     if left_out:
         theme.add_note(figure, f"{left_out} more refused draws are not shown")
-    return Picture("map", figure, caption)
+    return Picture("map", figure, caption), None if run.prior is None else why
 
 
 def calibration_picture(run: Run, summary: Summary) -> Picture | None:
@@ -67,7 +73,7 @@ def calibration_picture(run: Run, summary: Summary) -> Picture | None:
     figure = scored_outcomes_figure(summary.outcomes, run.outcome_name, run.threshold)
     caption = (
         "Above, each launched trial: a score that says something puts good trials to the right. Trials left of the "
-        "threshold ran only because they bypassed the prior. Below, how often trials with such a score were good."
+        "threshold ran only because the prior had no say in them. Below, how often trials with such a score were good."
     )
     return Picture("calibration", figure, caption)
 
@@ -78,7 +84,7 @@ def savings_picture(summary: Summary) -> Picture | None:
         return None
     caption = (
         "What the launched trials took, what the tuner alone would have launched besides in vain, and how much of that "
-        "would have been good after all if the prior was wrong. Estimated from the audited trials."
+        "would have been good after all if the prior was wrong. Estimated from the trials that it had no say in."
     )
     return Picture("savings", savings_figure(summary.savings), caption)
 
@@ -88,8 +94,8 @@ def trust_picture(run: Run) -> Picture | None:
     if not run.evidence:
         return None
     caption = (
-        "At 1 nothing speaks against the prior. Where audited trials do better than the prior said, trust falls, and "
-        "with it the share of draws that the prior may refuse."
+        "At 1 the trials contradict the prior no more than chance would. Where trials that it would have refused do "
+        "better than those that it lets through, trust falls, and with it the share of draws that it may refuse."
     )
     return Picture("trust", trust_figure(trust_series(run.evidence, run.threshold)), caption)
 

@@ -11,11 +11,11 @@ import hashlib
 import platform
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 except ModuleNotFoundError as error:
     if error.name not in ("jinja2", "markupsafe"):
         raise
@@ -25,6 +25,9 @@ except ModuleNotFoundError as error:
 
 from ntk_prior import Verdict
 from ntk_prior.plots import theme
+from ntk_prior.plots.bidi import balanced, isolated
+from ntk_prior.plots.savings import unscreened_in_words
+from ntk_prior.plots.training import training_in_words
 from ntk_prior_report.figures import (
     Picture,
     calibration_picture,
@@ -32,13 +35,29 @@ from ntk_prior_report.figures import (
     savings_picture,
     trust_picture,
 )
-from ntk_prior_report.records import Run
+from ntk_prior_report.records import Run, fate
 from ntk_prior_report.summary import Summary, summarised
-from ntk_prior_report.table import described, table
-from ntk_prior_report.words import AUDIT, COLUMNS, FATES, VERDICTS
+from ntk_prior_report.table import NOT_ASKED, described, table
+from ntk_prior_report.words import (
+    AFTERWARDS,
+    AUDIT,
+    COLUMNS,
+    FATES,
+    HINDSIGHT,
+    VERDICTS,
+    launched_in_words,
+    trust_in_words,
+)
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 LIBRARIES = ("ntk-prior", "numpy", "scikit-learn", "optuna", "ray", "plotly")
 """Whose versions the page tells, where they are installed."""
+
+
+ABOVE = 34
+"""Pixels above a figure's panels, for their own titles and for Plotly's buttons."""
 
 
 def page(run: Run, summary: Summary | None = None) -> str:
@@ -51,11 +70,22 @@ def page(run: Run, summary: Summary | None = None) -> str:
     Raises:
         ImportError: If Jinja or Plotly is not installed.
     """
-    numbers = summary or summarised(run)
+    return _drawn(run, summary or summarised(run)).html
+
+
+class _Page(NamedTuple):
+    """The page, and why it lacks the map where a prior was given to draw one."""
+
+    html: str
+    lacks_map: str | None
+
+
+def _drawn(run: Run, numbers: Summary) -> _Page:
+    chart, lacks_map = feasibility_picture(run)
     pictures = {
         picture.name: picture
         for picture in (
-            feasibility_picture(run),
+            chart,
             calibration_picture(run, numbers),
             savings_picture(numbers),
             trust_picture(run),
@@ -63,12 +93,18 @@ def page(run: Run, summary: Summary | None = None) -> str:
         if picture is not None
     }
     scripts = [_plotly(), _asset("page.js")]
+    titles = {name: _taken_title(picture.figure) for name, picture in pictures.items()}
     content = {
         "columns": COLUMNS,
+        "colors": {**theme.COLORS, NOT_ASKED: theme.color_of(None)},
         "described": described,
         "facts": _facts(run),
-        "fates": FATES,
-        "audit": AUDIT,
+        "fates": FATES if run.review is None else HINDSIGHT,
+        "fate_of": fate,
+        "audit": AUDIT if run.review is None else AFTERWARDS,
+        "isolated": isolated,
+        "lacks_map": lacks_map,
+        "launched_in_words": launched_in_words(numbers),
         "meanings": VERDICTS,
         "never_refused": (Verdict.FEASIBLE, Verdict.OUTSIDE_THEORY, None),
         "numbers": numbers,
@@ -80,11 +116,14 @@ def page(run: Run, summary: Summary | None = None) -> str:
         "style": Markup(_asset("page.css")),
         "table": table(run),
         "theme": theme,
+        "titles": titles,
+        "trust_in_words": trust_in_words(numbers, run),
+        "unscreened": unscreened_in_words(numbers.savings),
     }
-    return str(_environment().get_template("page.html").render(content))
+    return _Page(str(_environment().get_template("page.html").render(content)), lacks_map)
 
 
-def write(run: Run, path: str | Path, summary: Summary | None = None) -> None:
+def write(run: Run, path: str | Path, summary: Summary | None = None) -> str | None:
     """Write a run's page.
 
     Args:
@@ -92,12 +131,17 @@ def write(run: Run, path: str | Path, summary: Summary | None = None) -> None:
         path: The HTML file.
         summary: The run's numbers, where they are known already.
 
+    Returns:
+        Why the page lacks the map where the run has a prior to draw one; None where it has the map.
+
     Raises:
         ImportError: If Jinja or Plotly is not installed.
         OSError: If the file cannot be written.
     """
+    html, lacks_map = _drawn(run, summary or summarised(run))
     # A name may hold half a character, which no encoding has.
-    Path(path).write_text(page(run, summary), encoding="utf-8", errors="replace")
+    Path(path).write_text(html, encoding="utf-8", errors="replace")
+    return lacks_map
 
 
 def _facts(run: Run) -> dict[str, str]:
@@ -108,9 +152,22 @@ def _facts(run: Run) -> dict[str, str]:
         "Tuner": run.tuner,
         "Scores refused below": f"{run.threshold:g}",
         "Seed": "not recorded in the run",
+        **({} if run.prior is None else {"Training that the prior assumes": training_in_words(run.prior.budget)}),
         **{str(name): str(value) for name, value in run.facts.items()},
         "This page was written with": ", ".join([*versions, f"Python {platform.python_version()}"]),
     }
+
+
+def _taken_title(figure: go.Figure) -> tuple[Markup, Markup]:
+    """Take a figure's title and subtitle off, as HTML: the page breaks their lines where its window is narrow.
+
+    Figures escape what is not theirs in it, and use no other tags than line breaks, sub- and superscripts.
+    """
+    head, _, rest = figure.layout.title.text.partition("<br><sup>")
+    figure.layout.title = None
+    figure.layout.height -= figure.layout.margin.t - ABOVE
+    figure.layout.margin.t = ABOVE
+    return Markup(head), Markup(rest.removesuffix("</sup>"))
 
 
 def _figure(picture: Picture) -> Markup:
@@ -148,10 +205,17 @@ def _asset(name: str) -> str:
 
 
 def _environment() -> Any:
-    return Environment(
+    made = Environment(
         loader=PackageLoader("ntk_prior_report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["own"] = _own
+    return made
+
+
+def _own(text: Any) -> Markup:
+    """A name or value of the user's, which keeps its direction to itself."""
+    return Markup("<bdi>{}</bdi>").format(escape(balanced(str(text))))

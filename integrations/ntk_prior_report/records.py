@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ntk_prior import DEFAULT_THRESHOLD, CalibrationReport, NTKPrior, PlottedTrial
 from ntk_prior.evidence import Evidence
-from ntk_prior.plots.trials import in_fields
-from ntk_prior.screening import Drawn
-
-REFUSED = "refused"
-LAUNCHED = "launched"
-AUDITED = "launched: audit"
-NOTHING_BETTER = "launched: nothing better"
-GIVEN = "launched: yours"
+from ntk_prior.plots.review import Review
+from ntk_prior.plots.trials import Fate, in_fields
 
 
 class Row(NamedTuple):
@@ -53,6 +47,7 @@ class Run:
         foretold: How well the prior's two probabilities have foretold the trials; None if nobody asked.
         facts: What else is known of the run, such as its seed.
         log: Its numeric parameters as far as they are known, and whether its search space is logarithmic in them.
+        review: Where the prior has judged the trials in hindsight, what came of it; None where it was asked in time.
     """
 
     name: str
@@ -67,6 +62,7 @@ class Run:
     foretold: CalibrationReport | None = None
     facts: Mapping[str, object] = field(default_factory=dict)
     log: Mapping[str, bool] = field(default_factory=dict)
+    review: Review | None = None
 
     @property
     def trials(self) -> list[PlottedTrial]:
@@ -74,12 +70,36 @@ class Run:
         return [row.trial._replace(config=in_fields(row.params, self.prior)) for row in self.rows]
 
 
-def fate(trial: PlottedTrial) -> str:
-    """What was done with a configuration."""
-    if not trial.launched:
-        return REFUSED
-    if trial.audited:
-        return AUDITED
-    if trial.drawn is Drawn.BEST_OF_REFUSED:
-        return NOTHING_BETTER
-    return GIVEN if trial.drawn is Drawn.ENQUEUED else LAUNCHED
+WOULD_BE_REFUSED = "would have been refused"
+WOULD_BE_LAUNCHED = "would have been launched"
+NOTHING_TO_SAY = "would have been launched: the prior is silent"
+
+
+def fate(trial: PlottedTrial, run: Run) -> str:
+    """What was done with a configuration; in hindsight, what would have been done."""
+    if run.review is None or trial.fate is not Fate.UNSEEN:
+        return str(trial.fate)
+    if trial.score is None:
+        return NOTHING_TO_SAY
+    return WOULD_BE_REFUSED if trial.held_back(run.threshold) else WOULD_BE_LAUNCHED
+
+
+def in_hindsight(run: Run, review: Review) -> Run:
+    """A run with what a prior says of its trials afterwards, in place of what was said and done when it ran.
+
+    Args:
+        run: The run.
+        review: Of its launched rows, in their order.
+    """
+    launched = [row for row in run.rows if row.trial.launched]
+    said = zip(launched, review.trials, review.reasons, strict=True)
+    rows = [row._replace(trial=trial, reason=reason) for row, trial, reason in said]
+    return replace(
+        run,
+        rows=rows,
+        evidence=review.evidence,
+        threshold=review.threshold,
+        refused_in=None,
+        prior=review.prior,
+        review=review,
+    )

@@ -18,6 +18,7 @@ from ntk_prior.evidence import (
 )
 from ntk_prior.plots.against_outcome import ScoredOutcomes, scored_outcomes
 from ntk_prior.plots.savings import Savings, savings
+from ntk_prior.plots.trials import Fate
 from ntk_prior.plots.trust import trust_series
 from ntk_prior_report.records import Row, Run
 
@@ -27,15 +28,18 @@ class VerdictCount(NamedTuple):
 
     Attributes:
         verdict: The verdict; None for trials that the prior was not asked about.
-        launched: Trials launched with it, audited ones included.
+        launched: Trials launched with it, those without the prior's say included.
         audited: Of them, how many bypassed the prior.
+        unseen: Of them, how many were launched before the prior could be asked.
         refused: Draws refused with it.
-        example: One of these, of the audited or of the launched, with a reason; None if no reason was kept.
+        example: One of these, of those launched without the prior's say or of the launched, with a reason; None if no
+            reason was kept.
     """
 
     verdict: str | None
     launched: int
     audited: int
+    unseen: int
     refused: int
     example: Row | None
 
@@ -59,24 +63,36 @@ class Summary(NamedTuple):
         launched: Trials launched.
         refused: Draws refused that are known.
         audited: Launched trials that bypassed the prior.
+        unseen: Launched trials that were drawn before the prior could be asked.
+        unjudged: Launched trials of which the prior had nothing to say.
+        unasked: Launched trials without a note of the prior's.
         verdicts: The verdicts, most often refused first.
         best: The best trial; None if none has an outcome.
         savings: Launches avoided, by what the audits say.
         outcomes: Scores against outcomes.
         trust: In the prior, in the end.
-        held_back: Audited trials that the prior would have refused, the best first.
+        held_back: Trials launched without the prior's say that it would have refused, the best first.
+        held_back_good: How many of these came out good.
+        passed: Trials that it let through, or would have.
+        passed_failed: How many of these failed.
         notices: Verdicts withdrawn and restored, in their order.
     """
 
     launched: int
     refused: int
     audited: int
+    unseen: int
+    unjudged: int
+    unasked: int
     verdicts: Sequence[VerdictCount]
     best: Row | None
     savings: Savings
     outcomes: ScoredOutcomes
     trust: Trust
     held_back: Sequence[Row]
+    held_back_good: int
+    passed: int
+    passed_failed: int
     notices: Sequence[Notice]
 
     def to_json(self) -> dict[str, Any]:
@@ -86,7 +102,11 @@ class Summary(NamedTuple):
             "launched": self.launched,
             "refused": {one.verdict: one.refused for one in self.verdicts if one.refused},
             "audited": self.audited,
-            "audited_would_be_refused": len(self.held_back),
+            "before_the_prior_could_be_asked": self.unseen,
+            "not_judged": self.unjudged,
+            "not_asked": self.unasked,
+            "audited_would_be_refused": sum(row.trial.audited for row in self.held_back),
+            "others_would_be_refused": sum(not row.trial.audited for row in self.held_back),
             "best": None if self.best is None else {"trial": self.best.trial.name, "outcome": self.best.trial.outcome},
             "launches_avoided": [_known(value) for value in saved.avoided],
             "launches_wrongly_avoided": [_known(value) for value in saved.lost],
@@ -108,17 +128,27 @@ def summarised(run: Run) -> Summary:
     trials = [row.trial for row in run.rows]
     held_back = [row for row in run.rows if row.trial.held_back(run.threshold)]
     measured = [row for row in run.rows if row.trial.outcome is not None and math.isfinite(row.trial.outcome)]
+    fates = Counter(trial.fate for trial in trials)
+    outcomes = scored_outcomes(trials, maximize=run.maximize)
+    good = {id(trial) for trial, came_out in zip(outcomes.trials, outcomes.good, strict=True) if came_out}
+    passed = [trial for trial in trials if trial.launched and trial.score is not None and trial.score >= run.threshold]
     window = run.evidence[-EVIDENCE_WINDOW:]
     return Summary(
         launched=sum(trial.launched for trial in trials),
         refused=sum(not trial.launched for trial in trials),
-        audited=sum(trial.audited for trial in trials),
+        audited=fates[Fate.AUDITED],
+        unseen=fates[Fate.UNSEEN],
+        unjudged=fates[Fate.UNJUDGED],
+        unasked=fates[Fate.UNASKED],
         verdicts=_counted(run.rows),
         best=min(measured, key=lambda row: _loss(row.trial, run.maximize), default=None),
         savings=savings(trials, threshold=run.threshold, maximize=run.maximize),
-        outcomes=scored_outcomes(trials, maximize=run.maximize),
+        outcomes=outcomes,
         trust=trust_in_view_of(window, run.threshold),
         held_back=sorted(held_back, key=lambda row: _loss(row.trial, run.maximize)),
+        held_back_good=sum(id(row.trial) in good for row in held_back),
+        passed=len(passed),
+        passed_failed=sum(trial.failed for trial in passed),
         notices=_notices(run.evidence, run.threshold),
     )
 
@@ -126,9 +156,12 @@ def summarised(run: Run) -> Summary:
 def _counted(rows: Sequence[Row]) -> list[VerdictCount]:
     launched = Counter(row.trial.verdict for row in rows if row.trial.launched)
     audited = Counter(row.trial.verdict for row in rows if row.trial.audited)
+    unseen = Counter(row.trial.verdict for row in rows if row.trial.fate is Fate.UNSEEN)
     refused = Counter(row.trial.verdict for row in rows if not row.trial.launched)
     found = [
-        VerdictCount(verdict, launched[verdict], audited[verdict], refused[verdict], _example(rows, verdict))
+        VerdictCount(
+            verdict, launched[verdict], audited[verdict], unseen[verdict], refused[verdict], _example(rows, verdict)
+        )
         for verdict in launched | refused
     ]
     feasible_last: dict[str | None, int] = {Verdict.FEASIBLE: 1, Verdict.OUTSIDE_THEORY: 2}
@@ -137,7 +170,7 @@ def _counted(rows: Sequence[Row]) -> list[VerdictCount]:
 
 def _example(rows: Sequence[Row], verdict: str | None) -> Row | None:
     told = [row for row in rows if row.trial.verdict == verdict and row.reason]
-    return min(told, key=lambda row: (row.trial.launched, not row.trial.audited), default=None)
+    return min(told, key=lambda row: (row.trial.launched, not row.trial.unscreened), default=None)
 
 
 def _notices(evidence: Sequence[Evidence], threshold: float) -> list[Notice]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ntk_prior.plots.bidi import balanced, isolated
 from ntk_prior_report.records import Row, Run, fate
 
 MOST_REFUSED = 5_000
@@ -13,6 +14,9 @@ MOST_REFUSED = 5_000
 
 LONGEST = 200
 """Characters of a value at most; reasons may be longer."""
+
+NOT_ASKED = "not asked"
+"""The verdict on a trial without a note of the prior's."""
 
 Cell = str | float | None
 
@@ -43,7 +47,7 @@ def table(run: Run) -> dict[str, Any]:
     ]
     return {
         "columns": columns,
-        "rows": [_cells(row, names, timed=timed) for row in rows],
+        "rows": [_cells(row, run, names, timed=timed) for row in rows],
         "left_out": left_out,
     }
 
@@ -60,18 +64,18 @@ def _numeric(rows: Sequence[Row], name: str) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def _cells(row: Row, names: Sequence[str], *, timed: bool) -> list[Cell]:
+def _cells(row: Row, run: Run, names: Sequence[str], *, timed: bool) -> list[Cell]:
     trial = row.trial
     own = [_cell(row.params.get(name)) for name in names]
     seconds = [_cell(trial.seconds)] if timed else []
-    verdict = trial.verdict or "not judged"
+    verdict = trial.verdict or NOT_ASKED
     return [
         _cell(trial.name),
-        fate(trial),
+        fate(trial, run),
         _cell(verdict),
         _cell(trial.score),
         _cell(trial.outcome),
-        str(row.reason),
+        balanced(str(row.reason)),
         *own,
         *seconds,
         _cell(row.state),
@@ -85,13 +89,13 @@ def _cell(value: Any) -> Cell:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         # Whole numbers beyond 2^53 are no numbers of JavaScript's.
         return value if abs(value) < 2**53 else str(value)
-    text = str(value)
+    text = balanced(str(value))
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
 def described(params: Mapping[str, Any]) -> str:
-    """Parameters on one line."""
-    return ", ".join(f"{name} = {_short(value)}" for name, value in params.items())
+    """Parameters on one line, each in its own place whatever direction it is read in."""
+    return ", ".join(f"{isolated(str(name))} = {isolated(_short(value))}" for name, value in params.items())
 
 
 def _short(value: Any) -> str:

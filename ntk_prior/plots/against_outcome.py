@@ -12,7 +12,8 @@ from ntk_prior.feasibility import DEFAULT_THRESHOLD
 from ntk_prior.outcomes import GENERALIZES, Reliability, reliability
 from ntk_prior.plots import theme
 from ntk_prior.plots.intervals import Interval, share
-from ntk_prior.plots.trials import PlottedTrial
+from ntk_prior.plots.markers import AUDITED, SHAPES
+from ntk_prior.plots.trials import Fate, PlottedTrial
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -32,6 +33,7 @@ class ScoredOutcomes(NamedTuple):
         outcome: Shape (n,); NaN for a trial that failed.
         good: Whether each is at ``good_from`` or beyond, shape (n,).
         audited: Whether each bypassed the prior, shape (n,).
+        unseen: Whether each was launched before the prior could be asked, shape (n,).
         maximize: Whether larger outcomes are better.
         good_from: The outcome from which a trial counts as good; NaN without any.
         reliability: How well the score has foretold ``good``.
@@ -43,6 +45,7 @@ class ScoredOutcomes(NamedTuple):
     outcome: Array
     good: NDArray[np.bool_]
     audited: NDArray[np.bool_]
+    unseen: NDArray[np.bool_]
     maximize: bool
     good_from: float
     reliability: Reliability
@@ -66,8 +69,10 @@ def scored_outcomes(
     good = (outcome >= limit) if maximize else (outcome <= limit)
     found = reliability(score, good, BINS)
     intervals = tuple(share(round(frequency * n), int(n)) for _, frequency, n in found.curve)
-    audited = np.array([trial.audited for trial in chosen], dtype=bool)
-    return ScoredOutcomes(chosen, score, outcome, good, audited, maximize, limit, found, intervals)
+    audited, unseen = (
+        np.array([trial.fate is fate for trial in chosen], dtype=bool) for fate in (Fate.AUDITED, Fate.UNSEEN)
+    )
+    return ScoredOutcomes(chosen, score, outcome, good, audited, unseen, maximize, limit, found, intervals)
 
 
 def halfway(outcomes: Array, maximize: bool = True) -> float:
@@ -102,10 +107,7 @@ def scored_outcomes_figure(found: ScoredOutcomes, outcome_name: str, threshold: 
     place = {"row": 1, "col": 1}
     finished = np.isfinite(found.outcome)
     floor = worst_outcome(found)
-    for words, rows, symbol in (
-        ("finished trial", finished, "circle"),
-        ("failed or pruned", ~finished, "x"),
-    ):
+    for words, rows, symbol in appearances(found):
         if rows.any():
             figure.add_scatter(
                 x=found.score[rows],
@@ -122,20 +124,36 @@ def scored_outcomes_figure(found: ScoredOutcomes, outcome_name: str, threshold: 
             x=found.score[found.audited],
             y=np.where(finished, found.outcome, floor)[found.audited],
             mode="markers",
-            name="audited: bypassed the prior",
+            name=AUDITED,
             marker={"symbol": "circle-open", "size": 14, "color": theme.VERMILION, "line": {"width": 2}},
             hoverinfo="skip",
             **place,
         )
     _add_line(figure, place, "good from here on", [0, 1], [found.good_from] * 2, {"dash": "dash"})
     figure.add_vline(threshold, line={"color": theme.BLACK, "width": 1.5, "dash": "dot"}, row="all", col=1)
-    _add_line(figure, place, f"refused below {threshold:g}, but for audits", [None], [None], {"dash": "dot"})
+    _add_line(figure, place, threshold_name(threshold), [None], [None], {"dash": "dot"})
     _add_reliability(figure, found, {"row": 2, "col": 1})
     figure.update_xaxes(range=[-0.03, 1.03])
     figure.update_xaxes(title_text="score: P(trains) or P(generalizes), the smaller one", row=2)
     figure.update_yaxes(title_text=name, row=1)
     figure.update_yaxes(title_text="share of good trials", range=[-0.05, 1.05], row=2)
     return figure
+
+
+def appearances(found: ScoredOutcomes) -> tuple[tuple[str, NDArray[np.bool_], str], ...]:
+    """Kinds of trials: their words, which they are, and Plotly's symbol."""
+    finished = np.isfinite(found.outcome)
+    shape, words = SHAPES[Fate.UNSEEN]
+    return (
+        ("finished trial", finished & ~found.unseen, "circle"),
+        ("failed or pruned", ~finished, "x"),
+        (f"finished trial, {words}", finished & found.unseen, shape),
+    )
+
+
+def threshold_name(threshold: float) -> str:
+    """What the line at the threshold is called."""
+    return f"refused below {threshold:g}, where the prior has a say"
 
 
 def _title(found: ScoredOutcomes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntk_prior.architecture import MAX_WEIGHT_VARIANCE, MIN_WEIGHT_VARIANCE, require_choice
+from ntk_prior.plots.theme import plain
 
 Array = NDArray[np.float64]
 
@@ -142,7 +142,7 @@ def axis_of(name: str, values: Iterable[Any], *, log: bool | None = None) -> Axi
         values: What is to be shown of it.
         log: Whether equal ratios take equal lengths; None for what is usual.
     """
-    own = Axis(name, "", html.escape(name, quote=False), 0.0, 1.0)
+    own = Axis(name, "", plain(name), 0.0, 1.0)
     return AXES.get(name, own).spaced(log).over(values)
 
 

@@ -29,10 +29,39 @@ def zero_lines(function: Callable[[float, float], float], x: Array, y: Array) ->
         Points (x, y) in drawing order, shape (n, 2); a row of NaN separates one line from the next.
     """
     values = np.array([[function(across, up) for across in x] for up in y])
+    return _lines(values, lambda edge: _crossing(function, x, y, edge))
+
+
+def level_lines(values: Array, level: float, x: Array, y: Array) -> Array:
+    """The lines on which values on a grid pass a level, linear between neighbours.
+
+    Args:
+        values: Shape (ny, nx); NaN where there is none.
+        level: The level.
+        x, y: As for ``zero_lines``.
+
+    Returns:
+        As ``zero_lines``.
+    """
+
+    def crossing(edge: Edge) -> tuple[float, float]:
+        i, j, along_x = edge
+        near, far = values[i, j], values[i, j + 1] if along_x else values[i + 1, j]
+        part = (level - near) / (far - near)
+        if along_x:
+            return float(x[j] + part * (x[j + 1] - x[j])), float(y[i])
+        return float(x[j]), float(y[i] + part * (y[i + 1] - y[i]))
+
+    # What is at the level lies on the far side of it, as scores at the threshold do.
+    return _lines(np.where(values >= level, 1.0, np.where(np.isnan(values), np.nan, -1.0)), crossing)
+
+
+def _lines(values: Array, crossing: Callable[[Edge], tuple[float, float]]) -> Array:
+    """The lines between positive and other values, through the crossings of the sides between them."""
     found = list(_chains(_neighbours(values)))
     if not found:
         return np.empty((0, 2))
-    pieces = [np.array([_crossing(function, x, y, edge) for edge in chain]) for chain in found]
+    pieces = [np.array([crossing(edge) for edge in chain]) for chain in found]
     gap = np.full((1, 2), np.nan)
     return np.concatenate([part for piece in pieces for part in (gap, piece)][1:])
 

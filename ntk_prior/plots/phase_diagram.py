@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,20 @@ from ntk_prior.calibration import Calibration
 from ntk_prior.feasibility import DEFAULT_THRESHOLD, Verdict
 from ntk_prior.plots import theme
 from ntk_prior.plots.axes import AXES, Axis, axis, is_number
-from ntk_prior.plots.markers import SCALE, add_entry, add_legend, add_trials, has_place, spacing, trials_figure
-from ntk_prior.plots.phase_map import DepthConstants, PhaseMap, TheoryLines, depth_constants, phase_map, theory_lines
+from ntk_prior.plots.markers import (
+    add_entry,
+    add_legend,
+    add_trials,
+    has_place,
+    outcome_scale,
+    spacing,
+    trials_figure,
+)
+from ntk_prior.plots.phase_map import DepthScales, PhaseMap, TheoryLines, depth_scales, phase_map, theory_lines
+from ntk_prior.plots.training import training_in_words
 from ntk_prior.plots.trials import FACETS, PlottedTrial, slice_through
 from ntk_prior.prior import NTKPrior
+from ntk_prior.screening import judge
 from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS
 from ntk_prior.task import Task
 
@@ -31,8 +42,11 @@ _PANEL = 230
 _PALEST = 0.7
 """Share of white where the score is at the threshold."""
 
+ASKED = 100
+"""Trials, evenly spread over a run, that the prior is asked about before its map is drawn."""
+
 DASHES = ("solid", "dash", "dot")
-"""How the order-to-chaos line and the depth-scale lines of trainability and generalization look."""
+"""How the order-to-chaos line and the borders of trainability and generalization look."""
 
 
 class Facet(NamedTuple):
@@ -64,9 +78,9 @@ def plot_phase_diagram(
     """Verdicts over two parameters, with the theory's lines and the trials of a run.
 
     Colours are verdicts, the stronger the farther the score is from the threshold. The order-to-chaos line is where
-    chi_1 = 1; the depth-scale lines are where depth = C xi_1 and depth = C xi_star, with the C at which the calibrated
-    probabilities fall through one half on this task and budget. Trials are laid over the map by these two parameters,
-    whatever their others.
+    chi_1 = 1; the others are where ordered networks lose trainability and chaotic ones generalization, both at the
+    threshold, and the legend says what depth is there in units of the depth scales xi_1 and xi_star. Trials are laid
+    over the map by these two parameters, whatever their others.
 
     Args:
         task: Summary of the data.
@@ -97,9 +111,26 @@ def plot_phase_diagram(
     return phase_diagram(task, budget, across, up, fixed or {}, shown, calibration, outcome_name)
 
 
+class RunMap(NamedTuple):
+    """The trials of a run, with the prior's map below where there can be one.
+
+    Attributes:
+        figure: The figure.
+        lacks_map: Why there is no map, in words; None where there is one.
+    """
+
+    figure: go.Figure
+    lacks_map: str | None
+
+
 def map_of_run(
-    prior: NTKPrior | None, trials: Sequence[PlottedTrial], x: Axis, y: Axis, outcome_name: str
-) -> go.Figure:
+    prior: NTKPrior | None,
+    trials: Sequence[PlottedTrial],
+    x: Axis,
+    y: Axis,
+    outcome_name: str,
+    threshold: float = DEFAULT_THRESHOLD,
+) -> RunMap:
     """The trials of a run over two of its parameters, with the prior's map below where it is at hand and knows them.
 
     Args:
@@ -107,15 +138,44 @@ def map_of_run(
         trials: The trials.
         x, y: The parameters.
         outcome_name: What the trials' outcomes are.
+        threshold: Lower scores are refused.
     """
-    if not has_map(prior, x, y):
-        return trials_figure(trials, x, y)
-    return phase_diagram(prior.task, prior.budget, x, y, {}, trials, prior.calibration, outcome_name)
+    why = lacks_map(prior, trials, x, y)
+    if why is None:
+        assert prior is not None, "only a prior has a map"
+        said = (prior.task, prior.budget)
+        try:
+            return RunMap(phase_diagram(*said, x, y, {}, trials, prior.calibration, outcome_name, threshold), None)
+        except (TypeError, ValueError) as error:
+            why = f"the theory does not take a value of these trials ({error})"
+    figure = trials_figure(trials, x, y, outcome_name, threshold)
+    if prior is not None:
+        theme.add_note(figure, f"no map: {theme.plain(why)}")
+    return RunMap(figure, why)
 
 
-def has_map(prior: NTKPrior | None, x: Axis, y: Axis) -> TypeGuard[NTKPrior]:
-    """Whether there is a prior that knows two parameters."""
-    return prior is not None and x.name in AXES and y.name in AXES
+def lacks_map(prior: NTKPrior | None, trials: Sequence[PlottedTrial], x: Axis, y: Axis) -> str | None:
+    """Why there is no map below some trials, in words; None where there is no reason.
+
+    Args:
+        prior, trials, x, y: As for ``map_of_run``.
+    """
+    if prior is None:
+        return "the prior is not at hand"
+    every = max(1, len(trials) // ASKED)
+    # The map is the predictor's, whatever slower judge the prior may ask besides.
+    fast = NTKPrior(prior.task, prior.budget, prior.to_architecture, calibration=prior.calibration)
+    said = [judge(fast, trial.config) for trial in trials[::every]]
+    reasons = Counter(one.reason for one in said if one.score is None)
+    if said and all(getattr(one, "architecture", None) is None for one in said):
+        mapping = "" if prior.to_architecture else "; a prior that is read from a file carries no to_architecture"
+        return f"the prior cannot read these trials' parameters: {reasons.most_common(1)[0][0]}{mapping}"
+    strange = [one.name for one in (x, y) if one.name not in AXES]
+    if strange:
+        return f"the prior does not know {' and '.join(strange)}"
+    if said and all(one.verdict == Verdict.OUTSIDE_THEORY for one in said):
+        return f"the prior has nothing to say of these trials: {reasons.most_common(1)[0][0]}"
+    return None
 
 
 def phase_diagram(
@@ -127,6 +187,7 @@ def phase_diagram(
     shown: Sequence[PlottedTrial],
     calibration: Calibration | None,
     outcome_name: str,
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> go.Figure:
     """As ``plot_phase_diagram``, over two axes."""
     x, y = across.name, up.name
@@ -136,7 +197,7 @@ def phase_diagram(
     maps = [phase_map(across, up, facet.config, task, budget, calibration) for facet in facets]
     rows, columns = facets[-1].row, facets[-1].column
     figure = theme.figure(
-        _title(across, up, facets, shown),
+        _title(across, up, facets, shown, budget),
         rows=rows,
         columns=columns,
         height=theme.HEIGHT + _PANEL * (rows - 1) + 100,
@@ -146,21 +207,20 @@ def phase_diagram(
         vertical_spacing=0.08,
         subplot_titles=[facet_title(facet, given) for facet in facets],
     )
-    constants = [
-        depth_constants({x: across.low, y: up.low, **facet.config}, task, budget, calibration) for facet in facets
-    ]
-    for facet, found, at in zip(facets, maps, constants, strict=True):
+    scales = []
+    for facet, found in zip(facets, maps, strict=True):
         place = {"row": facet.row, "col": facet.column}
+        here = (across, up, facet.config, task)
+        lines = theory_lines(*here, found)
+        scales.append(depth_scales(*here, lines))
         _draw_map(figure, place, found, across, up)
-        _draw_lines(figure, place, theory_lines(across, up, facet.config, task, at))
-        add_trials(figure, place, across, up, [one for one in shown if belongs(one, facet)], outcome_name)
+        _draw_lines(figure, place, lines)
+        own = [one for one in shown if belongs(one, facet)]
+        add_trials(figure, place, across, up, own, outcome_name, threshold)
     visible = [one for one in shown if has_place(one, across, up) and any(belongs(one, facet) for facet in facets)]
-    _add_legend(figure, maps, constants, visible, outcome_name)
-    bar = {
-        "title": {"text": theme.plain(outcome_name), "side": "right", "font": {"size": theme.FONT_SIZE}},
-        "thickness": 12,
-    }
-    figure.update_layout(coloraxis={"colorscale": SCALE, "colorbar": bar})
+    _add_legend(figure, maps, scales)
+    add_legend(figure, visible, outcome_name, threshold)
+    figure.update_layout(coloraxis=outcome_scale(outcome_name))
     for one, update in ((across, figure.update_xaxes), (up, figure.update_yaxes)):
         update(showgrid=False, **spacing(one))
     for column in range(1, columns + 1):
@@ -214,20 +274,25 @@ def facet_title(facet: Facet, fixed: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _title(x: Axis, y: Axis, facets: Sequence[Facet], trials: Sequence[PlottedTrial]) -> str:
-    """What is shown, and what holds all over it."""
+def _title(x: Axis, y: Axis, facets: Sequence[Facet], trials: Sequence[PlottedTrial], budget: Budget) -> str:
+    """What is shown, what holds all over it, and the training that is assumed."""
     config = facets[0].config
     parts = (
         [theme.plain(config["activation"])] if len({str(facet.config["activation"]) for facet in facets}) < 2 else []
     )
-    numbers = {AXES[name].symbol: value for name, value in config.items() if name in AXES and is_number(value)}
+    numbers = {
+        AXES[name].symbol: value
+        for name, value in config.items()
+        if name in AXES and name not in BUDGET_FIELDS and is_number(value)
+    }
     parts += [f"{symbol} = {value:.3g}" for symbol, value in numbers.items()]
     hidden = sum(not (has_place(one, x, y) and any(belongs(one, facet) for facet in facets)) for one in trials)
     if hidden:
         parts.append(f"{hidden} of {len(trials)} trials are of other networks and not shown")
     return (
         f"What the prior says of each network<br><sup>{', '.join(parts)}<br>"
-        f"Blue is launched, the rest refused; strong colours are far from the threshold {DEFAULT_THRESHOLD:g}</sup>"
+        f"Training assumed: {theme.plain(training_in_words(budget, config, (x.name, y.name)))}<br>"
+        f"Strong colours are far from the threshold {DEFAULT_THRESHOLD:g}, below which a network is refused</sup>"
     )
 
 
@@ -294,13 +359,7 @@ def belongs(trial: PlottedTrial, facet: Facet) -> bool:
     return all(trial.config.get(name, usual[name]) == facet.config[name] for name in FACETS)
 
 
-def _add_legend(
-    figure: go.Figure,
-    maps: Sequence[PhaseMap],
-    constants: Sequence[DepthConstants],
-    trials: Sequence[PlottedTrial],
-    outcome_name: str,
-) -> None:
+def _add_legend(figure: go.Figure, maps: Sequence[PhaseMap], scales: Sequence[DepthScales]) -> None:
     """Entries of their own, since the map itself has one look for each verdict and each panel repeats the lines."""
     present = {int(code) for found in maps for code in np.unique(found.table.verdict_code)}
     for code, verdict in enumerate(Verdict):
@@ -308,22 +367,23 @@ def _add_legend(
             marker = {"symbol": "square", "size": 12, "color": theme.COLORS[verdict]}
             add_entry(figure, theme.WORDS[verdict], verdict, mode="markers", marker=marker)
     drawn = {trace.legendgroup for trace in figure.select_traces({"mode": "lines"})}
-    for dash, words in zip(DASHES, line_names(constants), strict=True):
+    for dash, words in zip(DASHES, line_names(scales), strict=True):
         if dash in drawn:
             add_entry(figure, words, dash, mode="lines", line={"color": theme.BLACK, "width": 2, "dash": dash})
-    add_legend(figure, trials, outcome_name)
 
 
-def line_names(constants: Sequence[DepthConstants]) -> tuple[str, ...]:
-    """The three lines with the constants that they are drawn at."""
+def line_names(scales: Sequence[DepthScales]) -> tuple[str, ...]:
+    """The three lines, with the depths along them in units of the depth scales."""
 
-    def spread(found: Sequence[float | None]) -> str:
-        known = sorted({f"{constant:.2g}" for constant in found if constant is not None}, key=float)
-        return " to ".join(known if len(known) < 2 else (known[0], known[-1]))
+    def spread(found: Sequence[tuple[float, float] | None], symbol: str) -> str:
+        ends = [one for one in found if one is not None]
+        if not ends:
+            return ""
+        low, high = (f"{one:.2g}" for one in (min(end[0] for end in ends), max(end[1] for end in ends)))
+        return f": L = {low if low == high else f'{low} to {high}'} {symbol}"
 
-    trains, generalizes = spread([one.trains for one in constants]), spread([one.generalizes for one in constants])
     return (
         "order | chaos: χ<sub>1</sub> = 1",
-        f"half train: L = {trains} ξ<sub>1</sub>",
-        f"half generalize: L = {generalizes} ξ<sub>*</sub>",
+        f"trainability {DEFAULT_THRESHOLD:g}{spread([one.trains for one in scales], 'ξ<sub>1</sub>')}",
+        f"generalization {DEFAULT_THRESHOLD:g}{spread([one.generalizes for one in scales], 'ξ<sub>*</sub>')}",
     )

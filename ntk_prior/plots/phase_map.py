@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
 from ntk_prior.calibration import Calibration
+from ntk_prior.feasibility import DEFAULT_THRESHOLD
 from ntk_prior.meanfield import MeanField, mean_field
 from ntk_prior.plots.axes import Axis
-from ntk_prior.plots.level_lines import zero_lines
+from ntk_prior.plots.level_lines import level_lines, zero_lines
 from ntk_prior.spectrum import why_outside
 from ntk_prior.table import ARCHITECTURE_FIELDS, FeasibilityTable, score_columns
 from ntk_prior.task import Task
@@ -24,10 +25,6 @@ Array = NDArray[np.float64]
 LINE_POINTS = 49
 """Values of each parameter at which the theory's lines are looked for."""
 
-EVEN = 0.5
-"""The probability that the depth-scale lines mark."""
-
-_DEPTHS = np.unique(np.round(np.geomspace(1, 400, 80)))
 _LIMITS = ("activation", "slope", "keep_rate", "normalization", "weight_variance", "bias_variance", "residual_scale")
 """Fields that the infinite-depth limits depend on."""
 
@@ -51,30 +48,30 @@ class PhaseMap(NamedTuple):
         return column.reshape(len(self.y), len(self.x))
 
 
-class DepthConstants(NamedTuple):
-    """Where depth ends what the theory's depth scales measure; None where no depth does.
-
-    Attributes:
-        trains: C such that half of the ordered networks train at depth C xi_1.
-        generalizes: C such that half of the chaotic networks that train generalize at depth C xi_star.
-    """
-
-    trains: float | None
-    generalizes: float | None
-
-
 class TheoryLines(NamedTuple):
     """The theory's lines, each as ``zero_lines`` gives them; of no points where the range holds none.
 
     Attributes:
         chaos: Where chi_1 = 1, between order and chaos.
-        trains: Where depth = C xi_1, in the ordered phase.
-        generalizes: Where depth = C xi_star, in the chaotic phase.
+        trains: Where trainability passes the threshold, in the ordered phase.
+        generalizes: Where generalization does, in the chaotic phase.
     """
 
     chaos: Array
     trains: Array
     generalizes: Array
+
+
+class DepthScales(NamedTuple):
+    """The depths along the last two of the theory's lines in units of the depth scales; None without such a line.
+
+    Attributes:
+        trains: Smallest and largest depth / xi_1.
+        generalizes: Smallest and largest depth / xi_star.
+    """
+
+    trains: tuple[float, float] | None
+    generalizes: tuple[float, float] | None
 
 
 def phase_map(
@@ -108,52 +105,55 @@ def _columns(config: Mapping[str, Any], n: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def depth_constants(
-    config: Mapping[str, Any], task: Task, budget: Budget, calibration: Calibration | None = None
-) -> DepthConstants:
-    """The constants C of both depth scales, read off the calibrated probabilities on this task and budget.
+def theory_lines(x: Axis, y: Axis, config: Mapping[str, Any], task: Task, found: PhaseMap | None = None) -> TheoryLines:
+    """The line between order and chaos, and where either phase ends to be feasible.
 
-    For weight variances on either side of the order-to-chaos line, the depth at which the probability falls through
-    one half is divided by the depth scale; the constant is the median.
-
-    Args:
-        config: Fields of ``Architecture`` and ``Budget``; ``depth`` and ``weight_variance`` do not matter.
-        task, budget, calibration: As for ``phase_map``.
-    """
-    ratios: dict[str, list[float]] = {"ordered": [], "chaotic": []}
-    for variance in np.geomspace(0.25, 16.0, 49):
-        here = {**config, "depth": 1, "weight_variance": float(variance)}
-        limits = limits_of(here, task)
-        scale = limits.xi_1 if limits.phase == "ordered" else limits.xi_star
-        # Shorter scales than a layer are no scale, and longer ones reach beyond the depths that are tried.
-        if scale is None or limits.phase is None or not 1.0 <= scale <= 30.0:
-            continue
-        found = score_columns(_columns({**here, "depth": _DEPTHS}, len(_DEPTHS)), task, budget, calibration)
-        side = found.trainability if limits.phase == "ordered" else found.generalization
-        depth = _falls_through(side.filled(np.nan))
-        if depth is not None:
-            ratios[limits.phase].append(depth / scale)
-    return DepthConstants(*(float(np.median(found)) if found else None for found in ratios.values()))
-
-
-def _falls_through(probability: Array) -> float | None:
-    """The depth of ``_DEPTHS`` at which a probability falls through one half for the last time; None if it does not."""
-    above = np.flatnonzero(probability >= EVEN)
-    if not above.size or above[-1] + 1 == len(_DEPTHS):
-        return None
-    last = above[-1]
-    high, low = probability[last], probability[last + 1]
-    part = (high - EVEN) / (high - low)
-    return float(np.exp(np.log(_DEPTHS[last]) * (1 - part) + np.log(_DEPTHS[last + 1]) * part))
-
-
-def theory_lines(x: Axis, y: Axis, config: Mapping[str, Any], task: Task, constants: DepthConstants) -> TheoryLines:
-    """The lines that the infinite-depth limits draw over two parameters.
+    The latter are drawn from the very values that the map's colours come from.
 
     Args:
         x, y, config, task: As for ``phase_map``.
-        constants: Those that the depth-scale lines are drawn at.
+        found: The map; None for the line between order and chaos alone.
     """
+    limits_at = _limits_over(x, y, config, task)
+
+    def chaos(across: float, up: float) -> float:
+        chi_1 = limits_at(across, up).chi_1
+        return math.log(chi_1) if chi_1 else math.nan
+
+    line = zero_lines(chaos, x.positions(LINE_POINTS), y.positions(LINE_POINTS))
+    if found is None:
+        return TheoryLines(line, np.empty((0, 2)), np.empty((0, 2)))
+    phase = np.array([[limits_at(across, up).phase for across in found.x] for up in found.y], dtype=object)
+    sides = (("ordered", found.table.trainability), ("chaotic", found.table.generalization))
+    borders = (
+        level_lines(np.where(phase == own, found.grid(side), np.nan), DEFAULT_THRESHOLD, found.x, found.y)
+        for own, side in sides
+    )
+    return TheoryLines(line, *borders)
+
+
+def depth_scales(x: Axis, y: Axis, config: Mapping[str, Any], task: Task, lines: TheoryLines) -> DepthScales:
+    """What the depths along some lines are in units of the depth scales.
+
+    Args:
+        x, y, config, task: As for ``phase_map``.
+        lines: From ``theory_lines``.
+    """
+    limits_at = _limits_over(x, y, config, task)
+
+    def ends(line: Array, scale: str) -> tuple[float, float] | None:
+        known = []
+        for across, up in line[np.isfinite(line).all(axis=1)].tolist():
+            length = getattr(limits_at(across, up), scale)
+            if length:
+                known.append({**config, x.name: across, y.name: up}["depth"] / length)
+        return (min(known), max(known)) if known else None
+
+    return DepthScales(ends(lines.trains, "xi_1"), ends(lines.generalizes, "xi_star"))
+
+
+def _limits_over(x: Axis, y: Axis, config: Mapping[str, Any], task: Task) -> Callable[[float, float], MeanField]:
+    """The infinite-depth limits at any place of a map."""
     known: dict[tuple[Any, ...], MeanField] = {}
 
     def limits_at(across: float, up: float) -> MeanField:
@@ -165,23 +165,7 @@ def theory_lines(x: Axis, y: Axis, config: Mapping[str, Any], task: Task, consta
             known[key] = limits_of({**values, **whole}, task)
         return known[key]
 
-    def chaos(across: float, up: float) -> float:
-        chi_1 = limits_at(across, up).chi_1
-        return math.log(chi_1) if chi_1 else math.nan
-
-    def excess(scale: str, constant: float | None) -> Callable[[float, float], float]:
-        def over(across: float, up: float) -> float:
-            limits = limits_at(across, up)
-            if constant is None or not limits.chi_1:
-                return math.nan
-            length = getattr(limits, scale)
-            return ({**config, x.name: across, y.name: up}["depth"] / length if length else 0.0) - constant
-
-        return over
-
-    grid = x.positions(LINE_POINTS), y.positions(LINE_POINTS)
-    functions = (chaos, excess("xi_1", constants.trains), excess("xi_star", constants.generalizes))
-    return TheoryLines(*(zero_lines(function, *grid) for function in functions))
+    return limits_at
 
 
 def limits_of(config: Mapping[str, Any], task: Task) -> MeanField:

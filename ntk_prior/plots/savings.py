@@ -28,18 +28,20 @@ class Savings(NamedTuple):
         launched: Trials launched.
         steered: Of them, how many the prior had a say in when they were drawn.
         audited: Of them, how many bypassed it and have a score.
-        held_back: Of those, how many it would have refused.
+        unseen: Of them, how many were launched before the prior could be asked and have a score.
+        held_back: Of both, how many it would have refused.
         refused: Trials that a gate stopped.
         avoided: Hopeless trials that the tuner alone would have launched in the same number of trials.
         lost: Of these, how many would have been good after all: what refusing has cost if the prior was wrong.
         seconds: That the launched trials ran; NaN if unknown, here and below.
-        seconds_avoided: That the avoided ones would have run, each as long as an audited one that it would have
-            refused, or as any.
+        seconds_avoided: That the avoided ones would have run, each as long as one that it would have refused, or
+            as any.
     """
 
     launched: int
     steered: int
     audited: int
+    unseen: int
     held_back: int
     refused: int
     avoided: Interval
@@ -57,11 +59,11 @@ def savings(
 ) -> Savings:
     """Compute launched and avoided.
 
-    Audited trials are the tuner's own draws. So the share r of them that the prior would have refused is the share of
-    hopeless trials that the tuner alone would launch, and of N trials that the prior had a say in r N were replaced,
-    but for those launched although refused, for want of a better draw. Its error bar is that of r. Trials that a gate
-    stopped count as they are. The share of good ones among audited trials that would have been
-    refused says what the refused ones would have been worth.
+    Audited trials are the tuner's own draws, and so are those launched before the prior could be asked. So the share r
+    of them that the prior would have refused is the share of hopeless trials that the tuner alone would launch, and of
+    N trials that the prior had a say in r N were replaced, but for those launched although refused, for want of a
+    better draw. Its error bar is that of r. Trials that a gate stopped count as they are. The share of good ones among
+    those trials that would have been refused says what the refused ones would have been worth.
 
     Args:
         trials: Any trials.
@@ -72,10 +74,11 @@ def savings(
     launched = [trial for trial in trials if trial.launched]
     steered = [trial for trial in launched if trial.drawn in _STEERED and not trial.gated]
     anyway = sum(trial.drawn is Drawn.BEST_OF_REFUSED for trial in steered)
-    audited = [trial for trial in launched if trial.audited and trial.score is not None]
-    held_back = [trial for trial in audited if trial.held_back(threshold)]
+    unscreened = [trial for trial in launched if trial.unscreened]
+    audited = sum(trial.audited for trial in unscreened)
+    held_back = [trial for trial in unscreened if trial.held_back(threshold)]
     gated = sum(not trial.launched and trial.gated for trial in trials)
-    rate = share(len(held_back), len(audited))
+    rate = share(len(held_back), len(unscreened))
     # A gate's refusals are trials of their own, next to those that a sampler has drawn again.
     avoided = Interval(*(gated + max(len(steered) * one - anyway, 0.0) for one in rate))
     if not steered:
@@ -90,7 +93,8 @@ def savings(
     return Savings(
         len(launched),
         len(steered),
-        len(audited),
+        audited,
+        len(unscreened) - audited,
         len(held_back),
         gated,
         avoided,
@@ -142,7 +146,7 @@ def savings_figure(found: Savings) -> go.Figure:
             hovertemplate=f"{words}: {count}<extra></extra>",
         )
         figure.add_annotation(
-            text=count if known else "not known yet: no audited trial says it",
+            text=count if known else "not known yet: no audit says it",
             x=bar.high if known else 0.0,
             y=words,
             xanchor="left",
@@ -155,8 +159,17 @@ def savings_figure(found: Savings) -> go.Figure:
     return figure
 
 
+def unscreened_in_words(found: Savings) -> str:
+    """The trials that savings are estimated from."""
+    if not found.unseen:
+        return f"{found.audited} audited trials"
+    if not found.audited:
+        return f"{found.unseen} trials launched before the prior could be asked"
+    return f"{found.audited} audited trials and {found.unseen} launched before the prior could be asked"
+
+
 def _title(found: Savings) -> str:
-    how = f"{found.held_back} of {found.audited} audited trials would have been refused"
+    how = f"{found.held_back} of {unscreened_in_words(found)} would have been refused"
     exact = f"; a gate stopped {found.refused}" if found.refused else ""
     return (
         f"Compute launched and avoided<br><sup>{how}{exact}<br>"

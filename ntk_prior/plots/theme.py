@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ntk_prior.feasibility import Verdict
+from ntk_prior.plots.bidi import isolated
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -36,6 +37,17 @@ WORDS: Mapping[str, str] = {
     Verdict.OUTSIDE_THEORY: "outside the theory: never refused",
 }
 """Each verdict in words."""
+
+
+def color_of(verdict: str | None) -> str:
+    """The colour of a verdict; another one for those of a user's own prior, and black for None. Never white."""
+    return BLACK if verdict is None else COLORS.get(verdict, SKY_BLUE)
+
+
+def words_of(verdict: str | None) -> str:
+    """A verdict in words, in Plotly's HTML."""
+    return "the prior was not asked" if verdict is None else WORDS.get(verdict, plain(verdict))
+
 
 FONT_SIZE = 13
 LINE = 18
@@ -132,8 +144,8 @@ def wrap_title(figure: go.Figure, characters: int) -> None:
 
 
 def plain(text: object) -> str:
-    """Text that Plotly shows as it is, whatever markup it holds."""
-    return html.escape(str(text), quote=False)
+    """Text that Plotly shows as it is, whatever markup or marks of direction it holds."""
+    return html.escape(isolated(str(text)), quote=False)
 
 
 def lighter(color: str, share: float) -> str:

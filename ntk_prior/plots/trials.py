@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from statistics import median_low
 from typing import Any, NamedTuple
 
@@ -18,6 +19,25 @@ FACETS = ("activation", "pooling")
 
 MOST_PANELS = 4
 """Panels side by side at most, where the caller does not choose them."""
+
+
+class Fate(StrEnum):
+    """What was done with a configuration, in words."""
+
+    REFUSED = "refused"
+    LAUNCHED = "launched"
+    AUDITED = "launched: audit"
+    UNJUDGED = "launched: the prior was silent"
+    UNSEEN = "launched: before the prior could be asked"
+    NOTHING_BETTER = "launched: nothing better"
+    GIVEN = "launched: yours"
+    UNASKED = "launched: the prior was not asked"
+
+
+_FATES = {
+    Drawn.PLAIN: Fate.AUDITED,
+    Drawn.BEST_OF_REFUSED: Fate.NOTHING_BETTER,
+}
 
 
 class PlottedTrial(NamedTuple):
@@ -48,13 +68,33 @@ class PlottedTrial(NamedTuple):
     gated: bool = False
 
     @property
+    def fate(self) -> Fate:
+        """What was done with it."""
+        if not self.launched:
+            return Fate.REFUSED
+        if self.verdict is None and self.drawn is None:
+            return Fate.UNASKED
+        if self.drawn is Drawn.ENQUEUED:
+            return Fate.GIVEN
+        if self.drawn is Drawn.UNSEEN:
+            return Fate.UNSEEN
+        if self.score is None:
+            return Fate.UNJUDGED
+        return Fate.LAUNCHED if self.drawn is None else _FATES.get(self.drawn, Fate.LAUNCHED)
+
+    @property
     def audited(self) -> bool:
         """Whether it was launched whatever the prior says of it, so that it can speak against the prior."""
-        return self.launched and self.drawn is Drawn.PLAIN and self.score is not None
+        return self.fate is Fate.AUDITED
+
+    @property
+    def unscreened(self) -> bool:
+        """Whether the prior has a score of it and had no say in it: as an audit, or since it could not be asked yet."""
+        return self.score is not None and self.fate in (Fate.AUDITED, Fate.UNSEEN)
 
     def held_back(self, threshold: float) -> bool:
-        """Whether it would have been refused, had it not been audited."""
-        return self.audited and self.score is not None and self.score < threshold
+        """Whether it was launched without the prior's say and would have been refused."""
+        return self.unscreened and self.score is not None and self.score < threshold
 
 
 def in_fields(params: Mapping[str, Any], prior: NTKPrior | None) -> Mapping[str, Any]:

@@ -65,8 +65,8 @@ def trust_figure(found: TrustSeries) -> go.Figure:
         found: The numbers.
     """
     words = (
-        "Trust in the prior<br><sup>1: nothing speaks against it. The prior is asked with this probability, "
-        "else ignored</sup>"
+        "Trust in the prior<br><sup>1: trials contradict it no more than chance would. The prior is asked with this "
+        "probability, else ignored</sup>"
     )
     rows = 2 if found.withdrawn else 1
     heights: dict[str, Any] = {"row_heights": [0.75, 0.25], "vertical_spacing": 0.06} if found.withdrawn else {}
@@ -90,7 +90,7 @@ def trust_figure(found: TrustSeries) -> go.Figure:
             x=found.finished,
             y=[theme.plain(verdict) if one else None for one in gone],
             mode="lines+markers",
-            name="verdict withdrawn: audits contradict it",
+            name="verdict withdrawn: trials contradict it",
             legendgroup="withdrawn",
             showlegend=verdict == next(iter(found.withdrawn)),
             line={"color": theme.VERMILION, "width": 8},

@@ -22,7 +22,7 @@ from ntk_prior_optuna.visualization.records import (
     study_map,
     threshold_of,
 )
-from ntk_prior_optuna.visualization.words import NO_RECORDS, NO_SCORES, warn
+from ntk_prior_optuna.visualization.words import NO_RECORDS, no_scores, warn
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 
 def plot_feasibility(
     study: optuna.Study,
+    prior: NTKPrior | None = None,
     *,
     target: Target | None = None,
     target_name: str = "Objective Value",
-    prior: NTKPrior | None = None,
     params: Sequence[str] | None = None,
 ) -> go.Figure:
     """What the prior says over two parameters, with the trials: launched filled, refused hollow, audited ringed.
 
     Args:
-        study: The study.
+        study: The study, which may have run without the prior.
+        prior: Draws the map and judges, in hindsight, trials that nobody has judged; None for that of the study's
+            ``NTKPriorSampler``. Without either, trials alone are shown in the colours of their verdicts.
         target: What gives trials their colour; None for the objective's value.
         target_name: What that is.
-        prior: Draws the map; None for that of the study's ``NTKPriorSampler``. Without either, trials alone are shown
-            in the colours of their verdicts.
         params: The two parameters, horizontal and vertical; None for those that the theory knows best.
 
     Raises:
@@ -53,11 +53,13 @@ def plot_feasibility(
     shown = study_map(study, target, target_name, prior, params)
     if isinstance(shown, str):
         return _empty("What the prior says of each network", shown)
-    return map_of_run(shown.prior, shown.trials, shown.x, shown.y, shown.compared.name)
+    judged = (shown.prior, shown.trials, shown.x, shown.y)
+    return map_of_run(*judged, shown.compared.name, threshold_of(study)).figure
 
 
 def plot_calibration(
     study: optuna.Study,
+    prior: NTKPrior | None = None,
     *,
     target: Target | None = None,
     target_name: str = "Objective Value",
@@ -67,6 +69,7 @@ def plot_calibration(
 
     Args:
         study: The study.
+        prior: Judges, in hindsight, trials that nobody has judged; None to leave them out.
         target: The outcome; None for the objective's value.
         target_name: What that is.
         good_from: The outcome from which a trial counts as good; None for halfway from the worst to the best.
@@ -76,9 +79,10 @@ def plot_calibration(
         ValueError: If there are several objectives and no target.
     """
     compared = goal(study, target, target_name)
-    found = scored_outcomes(plotted_trials(study, target=target), maximize=compared.maximize, good_from=good_from)
+    trials = plotted_trials(study, target=target, prior=prior)
+    found = scored_outcomes(trials, maximize=compared.maximize, good_from=good_from)
     if not found.trials:
-        return _empty("Score against outcome", NO_SCORES)
+        return _empty("Score against outcome", no_scores(prior))
     return scored_outcomes_figure(found, compared.name, threshold_of(study))
 
 
@@ -107,20 +111,27 @@ def plot_savings(
     )
 
 
-def plot_trust(study: optuna.Study, *, target: Target | None = None, target_name: str = "Objective Value") -> go.Figure:
+def plot_trust(
+    study: optuna.Study,
+    prior: NTKPrior | None = None,
+    *,
+    target: Target | None = None,
+    target_name: str = "Objective Value",
+) -> go.Figure:
     """How far the sampler believed the prior as trials finished, and which verdicts it withdrew when.
 
     Args:
         study: The study.
+        prior: As for ``plot_calibration``.
         target: What trials are compared by; None for all objectives, as the sampler does.
         target_name: What that is.
 
     Raises:
         ImportError: If Plotly is not installed.
     """
-    said = evidence(study, None if target is None else goal(study, target, target_name))
+    said = evidence(study, None if target is None else goal(study, target, target_name), prior)
     if not said:
-        return _empty("Trust in the prior", NO_SCORES)
+        return _empty("Trust in the prior", no_scores(prior))
     figure = trust_figure(trust_series(said, threshold_of(study)))
     if target is not None:
         theme.add_note(figure, f"trials compared by: {theme.plain(target_name)}")

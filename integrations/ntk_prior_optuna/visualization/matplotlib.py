@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 try:
@@ -25,20 +26,28 @@ from numpy.typing import NDArray
 
 from ntk_prior import NTKPrior, PlottedTrial
 from ntk_prior.plots import theme
-from ntk_prior.plots.against_outcome import ScoredOutcomes, scored_outcomes, worst_outcome
+from ntk_prior.plots.against_outcome import (
+    ScoredOutcomes,
+    appearances,
+    scored_outcomes,
+    threshold_name,
+    worst_outcome,
+)
 from ntk_prior.plots.axes import Axis
-from ntk_prior.plots.markers import has_place
+from ntk_prior.plots.bidi import unmarked
+from ntk_prior.plots.markers import AUDITED, SHAPES, WOULD_BE_REFUSED, has_place, shape_of, would_be_refused
 from ntk_prior.plots.phase_diagram import (
     DASHES,
     belongs,
     colorscale,
     facet_title,
     facets_of,
-    has_map,
+    lacks_map,
     line_names,
     shades,
 )
-from ntk_prior.plots.phase_map import PhaseMap, depth_constants, phase_map, theory_lines
+from ntk_prior.plots.phase_map import PhaseMap, depth_scales, phase_map, theory_lines
+from ntk_prior.plots.training import training_in_words
 from ntk_prior.plots.trials import slice_through
 from ntk_prior_optuna.visualization.records import (
     Goal,
@@ -48,19 +57,23 @@ from ntk_prior_optuna.visualization.records import (
     study_map,
     threshold_of,
 )
-from ntk_prior_optuna.visualization.words import NO_SCORES, warn
+from ntk_prior_optuna.visualization.words import no_scores, warn
 
 _STYLES: dict[str, Any] = dict(zip(DASHES, ("-", "--", ":"), strict=True))
 _SCALE = "cividis"
+_SYMBOLS = {"circle": "o", "x": "x", "square": "s"}
+_MARKERS: dict[str, str | None] = {"o": None, "s": "square", "D": "diamond"}
+"""Matplotlib's marker for each shape of ``markers.SHAPES``."""
+
 _RING: dict[str, Any] = {"s": 90, "facecolors": "none", "edgecolors": theme.VERMILION, "linewidths": 1.5}
 
 
 def plot_feasibility(
     study: optuna.Study,
+    prior: NTKPrior | None = None,
     *,
     target: Target | None = None,
     target_name: str = "Objective Value",
-    prior: NTKPrior | None = None,
     params: Sequence[str] | None = None,
 ) -> Axes | NDArray[Any]:
     """As ``ntk_prior_optuna.visualization.plot_feasibility``, in Matplotlib.
@@ -72,17 +85,23 @@ def plot_feasibility(
     if isinstance(shown, str):
         return _empty(shown)
     trials, x, y, used, compared = shown
-    if has_map(used, x, y):
-        return _with_map(used, trials, x, y, compared)
+    threshold = threshold_of(study)
+    if used is not None and lacks_map(used, trials, x, y) is None:
+        return _with_map(used, trials, x, y, compared, threshold)
     figure, ax = plt.subplots(figsize=(6.0, 4.5), layout="constrained")
-    _add_trials(ax, trials, x, y, None)
+    asked = any(trial.verdict is not None for trial in trials)
+    norm = None if asked else _norm(trials)
+    _add_trials(ax, trials, x, y, norm, threshold)
     _label(ax, x, y)
-    _add_legend(figure, [], {}, trials)
+    _add_legend(figure, [], {}, trials, threshold)
+    if norm is not None:
+        figure.colorbar(ScalarMappable(norm, _SCALE), ax=ax, label=compared.name)
     return ax
 
 
 def plot_calibration(
     study: optuna.Study,
+    prior: NTKPrior | None = None,
     *,
     target: Target | None = None,
     target_name: str = "Objective Value",
@@ -94,9 +113,10 @@ def plot_calibration(
         Two axes: score against outcome, and the share of good trials over the score.
     """
     compared = goal(study, target, target_name)
-    found = scored_outcomes(plotted_trials(study, target=target), maximize=compared.maximize, good_from=good_from)
+    trials = plotted_trials(study, target=target, prior=prior)
+    found = scored_outcomes(trials, maximize=compared.maximize, good_from=good_from)
     if not found.trials:
-        return np.array([_empty(NO_SCORES)])
+        return np.array([_empty(no_scores(prior))])
     figure, (above, below) = plt.subplots(2, figsize=(6.0, 6.0), sharex=True, layout="constrained")
     _add_outcomes(above, found, threshold_of(study))
     above.set_ylabel(target_name)
@@ -112,7 +132,9 @@ def plot_calibration(
     return np.array([above, below])
 
 
-def _with_map(prior: NTKPrior, trials: Sequence[PlottedTrial], x: Axis, y: Axis, compared: Goal) -> Axes | NDArray[Any]:
+def _with_map(
+    prior: NTKPrior, trials: Sequence[PlottedTrial], x: Axis, y: Axis, compared: Goal, threshold: float
+) -> Axes | NDArray[Any]:
     fixed = slice_through(trials, x.name, y.name)
     facets = list(facets_of(fixed, x.name, y.name))
     rows, columns = facets[-1].row, facets[-1].column
@@ -121,37 +143,49 @@ def _with_map(prior: NTKPrior, trials: Sequence[PlottedTrial], x: Axis, y: Axis,
         rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
     said = (prior.task, prior.budget, prior.calibration)
-    maps, constants, drawn = [], [], set()
-    outcomes = [one.outcome for one in trials if one.outcome is not None]
-    norm = Normalize(min(outcomes), max(outcomes)) if outcomes else None
+    maps, scales, drawn = [], [], set()
+    norm = _norm(trials)
     for facet in facets:
         ax = grid[facet.row - 1, facet.column - 1]
         found = phase_map(x, y, facet.config, *said)
-        at = depth_constants({x.name: x.low, y.name: y.low, **facet.config}, *said)
+        here = (x, y, facet.config, prior.task)
+        lines = theory_lines(*here, found)
         colors = LinearSegmentedColormap.from_list("verdicts", colorscale(), N=1000)
         ax.pcolormesh(
             found.x, found.y, shades(found), cmap=colors, vmin=0, vmax=len(theme.COLORS), shading="nearest",
             rasterized=True,
         )  # fmt: skip
-        for dash, line in zip(DASHES, theory_lines(x, y, facet.config, prior.task, at), strict=True):
+        for dash, line in zip(DASHES, lines, strict=True):
             if len(line):
                 ax.plot(*line.T, color="black", linestyle=_STYLES[dash], linewidth=1.5)
                 drawn.add(dash)
-        _add_trials(ax, [one for one in trials if belongs(one, facet)], x, y, norm)
+        _add_trials(ax, [one for one in trials if belongs(one, facet)], x, y, norm, threshold)
         ax.set_title(facet_title(facet, fixed), fontsize="medium")
         maps.append(found)
-        constants.append(at)
+        scales.append(depth_scales(*here, lines))
     if norm is not None:
         figure.colorbar(ScalarMappable(norm, _SCALE), ax=grid, label=compared.name)
     for ax in grid.flat:
         _label(ax, x, y)
         ax.label_outer()
-    names = dict(zip(DASHES, map(_text, line_names(constants)), strict=True))
-    _add_legend(figure, maps, {dash: words for dash, words in names.items() if dash in drawn}, trials)
+    names = dict(zip(DASHES, map(_text, line_names(scales)), strict=True))
+    _add_legend(figure, maps, {dash: words for dash, words in names.items() if dash in drawn}, trials, threshold)
+    figure.suptitle(
+        "\n".join(wrap(f"Training assumed: {training_in_words(prior.budget, facets[0].config, (x.name, y.name))}", 80)),
+        fontsize="small",
+    )
     return grid if grid.size > 1 else grid[0, 0]
 
 
-def _add_trials(ax: Axes, trials: Sequence[PlottedTrial], x: Axis, y: Axis, norm: Normalize | None) -> None:
+def _norm(trials: Sequence[PlottedTrial]) -> Normalize | None:
+    """The range of colours of the trials' outcomes; None without any."""
+    outcomes = [one.outcome for one in trials if one.outcome is not None]
+    return Normalize(min(outcomes), max(outcomes)) if outcomes else None
+
+
+def _add_trials(
+    ax: Axes, trials: Sequence[PlottedTrial], x: Axis, y: Axis, norm: Normalize | None, threshold: float
+) -> None:
     """Trials as points, with the colours of their outcomes by ``norm``, or of their verdicts without one."""
     placed = [trial for trial in trials if has_place(trial, x, y)]
 
@@ -160,29 +194,30 @@ def _add_trials(ax: Axes, trials: Sequence[PlottedTrial], x: Axis, y: Axis, norm
         ax.scatter(*at, clip_on=False, zorder=3, **look)
 
     outlined: dict[str, Any] = {"edgecolors": "black", "linewidths": 0.8, "s": 32}
-    launched = [trial for trial in placed if trial.launched]
-    failed = [trial for trial in launched if trial.failed and norm is not None]
-    measured = [trial for trial in launched if trial.outcome is not None and norm is not None]
-    plain = [trial for trial in launched if norm is None or (trial.outcome is None and not trial.failed)]
     add([trial for trial in placed if not trial.launched], facecolors="none", **outlined)
-    add(plain, c=[theme.COLORS.get(trial.verdict or "", "white") for trial in plain], **outlined)
-    add(failed, marker="X", c="white", **outlined)
-    add(measured, c=[trial.outcome for trial in measured], cmap=_SCALE, norm=norm, **outlined)
+    for marker, shape in _MARKERS.items():
+        launched = [trial for trial in placed if trial.launched and shape_of(trial) == shape]
+        measured = [trial for trial in launched if trial.outcome is not None and norm is not None]
+        plain = [trial for trial in launched if norm is None or (trial.outcome is None and not trial.failed)]
+        add(plain, c=[theme.color_of(trial.verdict) for trial in plain], marker=marker, **outlined)
+        add(measured, c=[trial.outcome for trial in measured], cmap=_SCALE, norm=norm, marker=marker, **outlined)
+    add([one for one in placed if one.launched and one.failed and norm is not None], marker="X", c="black", s=32)
+    add([trial for trial in placed if would_be_refused(trial, threshold)], marker="s", **_RING)
     add([trial for trial in placed if trial.audited], **_RING)
 
 
 def _add_outcomes(ax: Axes, found: ScoredOutcomes, threshold: float) -> None:
     finished = np.isfinite(found.outcome)
     heights = np.where(finished, found.outcome, worst_outcome(found))
-    for words, rows, marker in (("finished trial", finished, "o"), ("failed or pruned", ~finished, "x")):
+    for words, rows, symbol in appearances(found):
+        marker = _SYMBOLS[symbol]
         if rows.any():
             ax.scatter(found.score[rows], heights[rows], s=24, color=theme.BLUE, marker=marker, label=words)
     if found.audited.any():
         rows = found.audited
-        ax.scatter(found.score[rows], heights[rows], label="audited: bypassed the prior", **_RING)
+        ax.scatter(found.score[rows], heights[rows], label=AUDITED, **_RING)
     ax.axhline(found.good_from, color="black", linestyle="--", linewidth=1, label="good from here on")
-    words = f"refused below {threshold:g}, but for audits"
-    ax.axvline(threshold, color="black", linestyle=":", linewidth=1.2, label=words)
+    ax.axvline(threshold, color="black", linestyle=":", linewidth=1.2, label=threshold_name(threshold))
 
 
 def _label(ax: Axes, x: Axis, y: Axis) -> None:
@@ -197,32 +232,37 @@ def _label(ax: Axes, x: Axis, y: Axis) -> None:
 
 
 def _add_legend(
-    figure: Figure, maps: Sequence[PhaseMap], lines: dict[str, str], trials: Sequence[PlottedTrial]
+    figure: Figure, maps: Sequence[PhaseMap], lines: dict[str, str], trials: Sequence[PlottedTrial], threshold: float
 ) -> None:
     names = {verdict for found in maps for verdict in found.table.verdict}
-    names |= {trial.verdict for trial in trials if not maps and trial.launched}
-    handles: list[Any] = [
-        Patch(color=theme.COLORS[one], label=theme.WORDS[one]) for one in theme.COLORS if one in names
-    ]
+    if not maps:
+        names |= {trial.verdict for trial in trials if trial.launched and trial.verdict is not None}
+    known = [*(one for one in theme.COLORS if one in names), *sorted(names - theme.COLORS.keys())]
+    handles: list[Any] = [Patch(color=theme.color_of(one), label=_text(theme.words_of(one))) for one in known]
     handles += [Line2D([], [], color="black", linestyle=_STYLES[dash], label=words) for dash, words in lines.items()]
-    point: dict[str, Any] = {"linestyle": "none", "marker": "o", "markeredgecolor": "black", "markersize": 6}
-    if any(not trial.launched for trial in trials):
-        handles.append(Line2D([], [], markerfacecolor="none", label="refused", **point))
-    if any(trial.launched for trial in trials):
-        handles.append(Line2D([], [], markerfacecolor=theme.GRAY, label="launched", **point))
-    if maps and any(trial.failed for trial in trials):
-        crossed = {**point, "marker": "X"}
-        handles.append(Line2D([], [], markerfacecolor="white", label="failed or pruned", **crossed))
-    if any(trial.audited for trial in trials):
-        ring = {**point, "markeredgecolor": theme.VERMILION, "markersize": 9}
-        handles.append(Line2D([], [], markerfacecolor="none", label="audited: bypassed the prior", **ring))
+
+    def add(words: str, present: bool, **look: Any) -> None:
+        point = {"linestyle": "none", "marker": "o", "markeredgecolor": "black", "markersize": 6, **look}
+        if present:
+            handles.append(Line2D([], [], label=words, **point))
+
+    launched = [trial for trial in trials if trial.launched]
+    plain: dict[str | None, str] = {None: "launched", **dict(SHAPES.values())}
+    large: dict[str, Any] = {"markeredgecolor": theme.VERMILION, "markersize": 9, "markerfacecolor": "none"}
+    add("refused", len(launched) < len(trials), markerfacecolor="none")
+    for marker, shape in _MARKERS.items():
+        present = any(shape_of(trial) == shape for trial in launched)
+        add(plain[shape], present, marker=marker, markerfacecolor=theme.GRAY)
+    add("failed or pruned", bool(maps) and any(one.failed for one in trials), marker="X", markerfacecolor="black")
+    add(WOULD_BE_REFUSED, any(would_be_refused(one, threshold) for one in trials), marker="s", **large)
+    add(AUDITED, any(trial.audited for trial in trials), **large)
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
 
 
 def _text(html: str) -> str:
     """A label in Matplotlib's own markup."""
     marked = re.sub(r"<sub>(.*?)</sub>", r"$_{\1}$", re.sub(r"<sup>(.*?)</sup>", r"$^{\1}$", html))
-    return marked.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return unmarked(marked.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
 
 
 def _empty(words: str) -> Axes:

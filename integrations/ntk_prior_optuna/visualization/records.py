@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import optuna
@@ -15,10 +16,10 @@ from ntk_prior import DEFAULT_THRESHOLD, NTKPrior, PlottedTrial
 from ntk_prior.evidence import Evidence
 from ntk_prior.plots.axes import Axis
 from ntk_prior.plots.trials import in_fields, map_axes
-from ntk_prior.screening import Record
+from ntk_prior.screening import Drawn, Prior, Record, judge
 from ntk_prior_optuna.history import ATTRIBUTE, evidence_of, refused_before, was_refused
 from ntk_prior_optuna.sampler import found_in
-from ntk_prior_optuna.visualization.words import NO_AXES, NO_RECORDS
+from ntk_prior_optuna.visualization.words import HINDSIGHT, NO_AXES, NO_RECORDS
 
 Target = Callable[[FrozenTrial], float]
 
@@ -73,7 +74,8 @@ def plotted_trials(
     Args:
         study: The study.
         target: The outcome of a complete trial; None for the objective's value.
-        prior: Translates parameters by its ``to_architecture``; None where they carry the theory's names.
+        prior: Translates parameters by its ``to_architecture``, and judges afterwards the trials of which the study
+            has no note; None where parameters carry the theory's names, and to leave such trials unjudged.
 
     Raises:
         TypeError, ValueError: As for ``goal``.
@@ -100,7 +102,8 @@ def plotted_refusals(trial: FrozenTrial, prior: NTKPrior | None = None) -> list[
 
 
 def plotted_trial(trial: FrozenTrial, outcome: Target, prior: NTKPrior | None = None) -> PlottedTrial:
-    """One trial, with its outcome if it is complete."""
+    """One trial, with its outcome if it is complete; ``prior`` as for ``plotted_trials``."""
+    trial = with_record(trial, prior)
     record = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
     refused = record is not None and was_refused(trial, record)
     complete = trial.state == TrialState.COMPLETE
@@ -118,22 +121,33 @@ def plotted_trial(trial: FrozenTrial, outcome: Target, prior: NTKPrior | None = 
     )
 
 
+def with_record(trial: FrozenTrial, prior: Prior | None) -> FrozenTrial:
+    """The trial itself; one of which the study has no note, with what a prior says of it now."""
+    if prior is None or not trial.params or Record.from_json(trial.user_attrs.get(ATTRIBUTE)) is not None:
+        return trial
+    noted = copy(trial)
+    record = Record.of(judge(prior, trial.params), Drawn.UNSEEN)
+    noted.user_attrs = {**trial.user_attrs, ATTRIBUTE: record.to_json()}
+    return noted
+
+
 def has_records(study: optuna.Study) -> bool:
     """Whether the prior has said something of any trial."""
     trials = study.get_trials(deepcopy=False)
     return any(Record.from_json(trial.user_attrs.get(ATTRIBUTE)) is not None for trial in trials)
 
 
-def evidence(study: optuna.Study, compared: Goal | None = None) -> list[Evidence]:
+def evidence(study: optuna.Study, compared: Goal | None = None, prior: Prior | None = None) -> list[Evidence]:
     """What each finished trial says about the prior, in their order.
 
     Args:
         study: The study.
         compared: By what the trials are compared; None for all objectives, as the sampler does.
+        prior: Judges afterwards the trials of which the study has no note; None to leave them out.
     """
     found = []
     for trial in study.get_trials(deepcopy=False):
-        one = evidence_of(trial, study.directions) if trial.state.is_finished() else None
+        one = evidence_of(with_record(trial, prior), study.directions) if trial.state.is_finished() else None
         if one is not None and compared is not None and trial.state == TrialState.COMPLETE:
             one = one._replace(losses=((-1.0 if compared.maximize else 1.0) * float(compared.of(trial)),))
         elif one is not None and compared is not None:
@@ -203,9 +217,9 @@ def study_map(
         TypeError, ValueError: As for ``goal`` and ``map_axes``.
     """
     compared = goal(study, target, target_name)
-    if not has_records(study):
-        return NO_RECORDS
     used = prior or prior_of(study)
+    if used is None and not has_records(study):
+        return f"{NO_RECORDS} {HINDSIGHT}"
     trials = plotted_trials(study, target=target, prior=used)
     axes = map_axes(trials, logarithmic(study), params)
     return NO_AXES if axes is None else StudyMap(trials, *axes, used, compared)

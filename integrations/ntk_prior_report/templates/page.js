@@ -24,7 +24,8 @@ function showTrials({ columns, rows }, colors) {
     head.scope = "col";
     head.className = kind;
     head.setAttribute("aria-sort", "none");
-    const button = make("button", head, label);
+    const button = make("button", head);
+    make("bdi", button, label);
     button.type = "button";
     button.addEventListener("click", () => {
       order.sign = order.column === column ? -order.sign : 1;
@@ -38,13 +39,14 @@ function showTrials({ columns, rows }, colors) {
 
   const choices = columns.flatMap(({ label, kind }, column) => {
     if (kind !== "choose") return [];
-    const holder = make("label", document.getElementById("choices"), label);
+    const holder = make("label", document.getElementById("choices"));
+    make("bdi", holder, label);
     const select = make("select", holder);
     make("option", select, "all").value = "";
     const counts = new Map();
     rows.forEach((cells) => counts.set(cells[column], (counts.get(cells[column]) || 0) + 1));
     [...counts.keys()].sort().forEach((value) => {
-      make("option", select, `${value} (${counts.get(value)})`).value = value;
+      make("option", select, `\u2068${value}\u2069 (${counts.get(value)})`).value = value;
     });
     select.addEventListener("change", update);
     return [{ column, select }];
@@ -87,7 +89,7 @@ function showTrials({ columns, rows }, colors) {
           make("span", cell).className = "swatch";
           cell.firstChild.style.background = colors[value];
         }
-        cell.append(shown(value, kind));
+        make("bdi", cell, shown(value, kind));
         if (kind !== "number") cell.title = shown(value, kind);
       });
     });

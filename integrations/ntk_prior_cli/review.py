@@ -1,0 +1,82 @@
+"""``ntk-prior review``: what the prior would have refused of a study that ran without it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ntk_prior import DEFAULT_THRESHOLD, NTKPrior
+from ntk_prior_cli.console import output
+from ntk_prior_cli.options import AsJson, require_place
+from ntk_prior_cli.report import BetterMode, Metric, Objective, Storage, Study, run_from, written
+
+if TYPE_CHECKING:
+    from ntk_prior_report import Run
+
+
+def review(
+    study: Study,
+    prior: Annotated[Path, typer.Option(help="The prior, written by NTKPrior.save: judges the trials.")],
+    storage: Storage = None,
+    output_path: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("ntk-prior-review.html"),
+    objective: Objective = None,
+    metric: Metric = None,
+    mode: BetterMode = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help=f"Below which scores would have been refused. Default: what the study says, or {DEFAULT_THRESHOLD}.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What the prior would have refused of a study that ran without it, and whether that would have been right.
+
+    For example:
+
+    ntk-prior review my-study --storage sqlite:///study.db --prior prior.json -o review.html
+
+    ntk-prior review ~/ray_results/my-experiment --metric accuracy --mode max --prior prior.json
+
+    The page is that of 'ntk-prior report', with each trial that was launched judged in hindsight. A study that ran
+    with the prior may be reviewed too, such as with another one. A saved prior has no to_architecture: studies with
+    names of their own are reviewed in Python, with ntk_prior_optuna.review or ntk_prior_ray.review. --json prints the
+    numbers.
+    """
+    require_place("--output", output_path)
+    known = NTKPrior.load(prior)
+    run = judged_afterwards(run_from(study, storage, objective, metric, mode, known), known, threshold)
+    written(run, output_path)
+    if as_json:
+        assert run.review is not None, "it has just been reviewed"
+        output.print_json(json.dumps({"output": str(output_path), **run.review.to_json()}))
+        return
+    output.print(str(run.review), markup=False, highlight=False)
+    output.print(f"review: {output_path}", markup=False, highlight=False)
+
+
+def judged_afterwards(run: Run, prior: NTKPrior, threshold: float | None) -> Run:
+    """A run with the prior's judgement of its launched trials in hindsight.
+
+    Args:
+        run: The run.
+        prior: The prior.
+        threshold: Lower scores would have been refused; None for the run's own.
+    """
+    from ntk_prior.plots.review import reviewed  # the report has an extra of its own
+    from ntk_prior_report.records import in_hindsight
+
+    found = reviewed(
+        [row.trial._replace(config=row.params) for row in run.rows if row.trial.launched],
+        prior,
+        outcome_name=run.outcome_name,
+        maximize=run.maximize,
+        threshold=run.threshold if threshold is None else threshold,
+        log=run.log,
+    )
+    return in_hindsight(run, found)

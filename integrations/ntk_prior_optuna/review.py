@@ -1,0 +1,48 @@
+"""Hindsight: what the prior would have refused of a study that ran without it."""
+
+from __future__ import annotations
+
+import optuna
+
+from ntk_prior.plots.review import Review, reviewed
+from ntk_prior.screening import Prior
+from ntk_prior_optuna.visualization.records import Target, goal, logarithmic, plotted_trial, threshold_of
+
+
+def review(
+    study: optuna.Study,
+    prior: Prior,
+    *,
+    target: Target | None = None,
+    target_name: str = "Objective Value",
+    threshold: float | None = None,
+) -> Review:
+    """Judge the finished trials of a study afterwards: what would have been refused, and was that right?
+
+    ``print(review(study, prior))`` says it in words. The study may have run without the prior or with it; what was said
+    then does not count. Trials that a gate has stopped never trained, and are left out.
+
+    Args:
+        study: The study.
+        prior: Judges the trials' parameters.
+        target: The outcome of a complete trial; None for the objective's value. Needed for several objectives.
+        target_name: What that is.
+        threshold: Lower scores would have been refused; None for that of the study's ``NTKPriorSampler``, or the usual
+            one.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If there are several objectives and no target, or the threshold lies outside [0, 1].
+    """
+    if not isinstance(study, optuna.Study):
+        raise TypeError(f"study: expected an optuna.Study, received {study!r}")
+    compared = goal(study, target, target_name)
+    finished = (trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished() and trial.params)
+    return reviewed(
+        [plotted_trial(trial, compared.of) for trial in finished],
+        prior,
+        outcome_name=compared.name,
+        maximize=compared.maximize,
+        threshold=threshold_of(study) if threshold is None else threshold,
+        log=logarithmic(study),
+    )
