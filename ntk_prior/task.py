@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntk_prior.architecture import require_integer, require_real
-from ntk_prior.files import expecting, read_json
+from ntk_prior.files import expecting, read_json, write_file
 from ntk_prior.pixels import PixelNodes, pixel_nodes
 from ntk_prior.sketch import GROUPS, POWERS, Sketch, carried, gauss_nodes, polynomial_fit, sketch, weights_on
 
@@ -218,8 +218,12 @@ class Task:
         return cls.from_json(json.loads(text)).at(n_train)
 
     def save(self, path: str | Path) -> None:
-        """Write the summary as JSON."""
-        Path(path).write_text(json.dumps(self.to_json()) + "\n", encoding="utf-8")
+        """Write the summary as JSON.
+
+        Raises:
+            OSError: If the file cannot be written; what it held is then still there.
+        """
+        write_file(path, json.dumps(self.to_json()) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Task:

@@ -24,6 +24,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from ntk_prior import Verdict
+from ntk_prior.files import write_file
 from ntk_prior.plots import theme
 from ntk_prior_report.figures import (
     Picture,
@@ -97,7 +98,7 @@ def write(run: Run, path: str | Path, summary: Summary | None = None) -> None:
         OSError: If the file cannot be written.
     """
     # A name may hold half a character, which no encoding has.
-    Path(path).write_text(page(run, summary), encoding="utf-8", errors="replace")
+    write_file(path, page(run, summary).encode("utf-8", errors="replace"))
 
 
 def _facts(run: Run) -> dict[str, str]:
