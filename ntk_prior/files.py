@@ -18,11 +18,11 @@ from ntk_prior.architecture import escaped, shown
 LARGEST = 64 * 2**20
 """Bytes of the largest JSON file that is read; a summary or a prior takes a thousandth of that."""
 
-_WORD = 200
-"""Characters of a word that a message repeats."""
+_VALUE = 200
+"""Characters of a value that a message repeats."""
 
-_LONGEST, _END = 1000, 300
-"""Characters of a message, and those of its end that a cut leaves: that is where messages say what to do."""
+_LONG = re.compile(rf"(?<!\w)'[^']{{{_VALUE},}}'(?!\w)|\S{{{_VALUE + 1},}}")
+"""What is too long to be repeated: a quotation or a word."""
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -36,16 +36,17 @@ _DESCRIPTORS = re.compile(r"/dev/fd|/proc/.*/fd")
 """Folders whose entries are what a process has open."""
 
 
-def legible(text: str) -> str:
-    """A message on one line: control characters escaped, words cut to 200 characters and the whole to 1,000."""
-    # Escapes are up to ten times as long as what they stand for.
-    line = escaped(_without_middle(text, 2 * _LONGEST))
-    line = re.sub(rf"\S{{{_WORD + 1},}}", lambda found: f"{found[0][: _WORD - 3]}...", line)
-    return _without_middle(line, _LONGEST)
+def legible(text: str, longest: int = 1000) -> str:
+    """A message on one line: control characters escaped, quotations and words cut to 200 characters, and the whole."""
+    # What is cut first need not be escaped. Escapes are longer than what they stand for.
+    return _shortened(escaped(_shortened(text, longest)), longest)
 
 
-def _without_middle(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - _END - 5]} ... {text[-_END:]}"
+def _shortened(text: str, longest: int) -> str:
+    short = _LONG.sub(lambda found: f"{found[0][: _VALUE - 3]}...", text)
+    # The end is where messages say what to do.
+    end = longest // 3
+    return short if len(short) <= longest else f"{short[: longest - end - 5]} ... {short[-end:]}"
 
 
 @contextmanager

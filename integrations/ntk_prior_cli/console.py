@@ -84,5 +84,5 @@ def _legible_usage() -> Iterator[None]:
     except Exception as error:
         # Where the class of these errors is to be found depends on Typer's version.
         if hasattr(error, "format_message"):
-            error.message = legible(error.message)  # type: ignore[attr-defined]
+            error.message = legible(error.message, 400)  # type: ignore[attr-defined]
         raise

@@ -97,13 +97,14 @@ def _parsed(text: str) -> Any:
     try:
         return parsed_json(text)
     except JSONDecodeError as error:
-        no_json = f"it is no JSON ({error})"
+        # What does not begin like JSON was never meant to be.
+        no_json = f"it is no JSON ({error}), and as YAML " if text.lstrip().startswith(("{", "[")) else ""
     if len(text) > LARGEST_YAML:
-        raise ValueError(f"{no_json}, and YAML is read up to {LARGEST_YAML} characters, received {len(text)}")
+        raise ValueError(f"{no_json}it has {len(text)} characters, of which at most {LARGEST_YAML} are read")
     try:
         return yaml.load(text, Loader)
     except yaml.YAMLError as error:
-        raise ValueError(f"{no_json}, and as YAML {' '.join(str(error).split())}") from error
+        raise ValueError(no_json + " ".join(str(error).split())) from error
 
 
 def _name(name: Any) -> str:
