@@ -18,11 +18,9 @@ from ntk_prior_cli.picture_file import write_figure
 from ntk_prior_report import Run, write
 
 
-def write_json_report(path: Path) -> None:
-    def no_page() -> Run:
-        raise ImportError("this writes the JSON alone")
-
-    job = Job(
+def job_writing(path: Path) -> Job:
+    """Options of ``ntk-prior tune`` with their JSON report at the path."""
+    return Job(
         data="digits",
         data_dir=None,
         download=False,
@@ -44,7 +42,13 @@ def write_json_report(path: Path) -> None:
         output=path,
         report=path.with_suffix(".html"),
     )
-    conclude(job, Outcome([], [], "the study", 0.0), Budget(1), load_digits(), no_page)
+
+
+def write_json_report(path: Path) -> None:
+    def no_page() -> Run:
+        raise ImportError("this writes the JSON alone")
+
+    conclude(job_writing(path), Outcome([], [], "the study", 0.0), Budget(1), load_digits(), no_page)
 
 
 WRITERS: dict[str, Callable[[Path], None]] = {

@@ -132,8 +132,11 @@ def reported(job: Job, outcome: Outcome, budget: Budget, images: Images) -> dict
 
 
 def hopeless(result: Mapping[str, Any], chance: float) -> bool:
-    """Whether a launched trial was not worth it: it diverged, or stayed within 5 points of chance on test images."""
-    return bool(result["diverged"] or result["best_test_accuracy"] < chance + 0.05)
+    """Whether a launched trial was not worth it: it diverged, or hardly did better on test images than chance.
+
+    That is by less than 5 points, or half of what can be done better.
+    """
+    return bool(result["diverged"] or result["best_test_accuracy"] < chance + min(0.05, (1.0 - chance) / 2.0))
 
 
 def _print(report: Mapping[str, Any], path: Path) -> None:
