@@ -23,6 +23,13 @@ _SHOWN = 200
 """Characters of a value that a message repeats."""
 
 
+def escaped(text: str) -> str:
+    """A text with escapes in place of control characters."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
+
+
 def shown(value: object) -> str:
     """A value as messages repeat it: its repr, cut to 200 characters, with control characters escaped."""
     try:
@@ -38,10 +45,7 @@ def named(*names: object) -> str:
 
 
 def _on_one_line(whole: str) -> str:
-    text = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in whole[: _SHOWN + 1]
-    )
+    text = escaped(whole[: _SHOWN + 1])
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits as _sklearn_digits
 
 from ntk_prior.architecture import require_integer
-from ntk_prior.files import expecting
+from ntk_prior.files import expecting, read_bytes
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -27,6 +27,8 @@ _RECORD = 1 + 3 * 32 * 32
 
 _LARGEST_BATCH = 100_000 * _RECORD
 """Ten times the bytes of an official batch."""
+
+_REMEDY = f"unpack the archive again, or take {CIFAR10_URL}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,11 @@ class Images:
     def n_classes(self) -> int:
         """Number of classes."""
         return int(max(self.y_train.max(), self.y_test.max())) + 1
+
+    @property
+    def chance(self) -> float:
+        """Test accuracy of always answering the test set's most frequent class."""
+        return float(np.bincount(self.y_test).max() / len(self.y_test))
 
 
 def load_digits() -> Images:
@@ -76,9 +83,9 @@ def load_cifar10(directory: str | Path | None = None) -> Images:
         raise FileNotFoundError(f"data directory: expected a folder with CIFAR-10 (or ${DATA_VARIABLE}), received none")
     for folder in (Path(given), Path(given) / "cifar-10-batches-bin", Path(given) / "cifar-10-batches-py"):
         for suffix, read in ((".bin", _binary_batch), ("", _python_batch)):
-            train = sorted(path for path in folder.glob(f"data_batch_[1-5]{suffix}") if path.is_file())
+            train = sorted(path for path in folder.glob(f"data_batch_[1-5]{suffix}") if not path.is_dir())
             test = folder / f"test_batch{suffix}"
-            if train and test.is_file():
+            if train and test.exists() and not test.is_dir():
                 parts = [read(path) for path in train]
                 x, y = (np.concatenate(part) for part in zip(*parts, strict=True))
                 return Images("cifar10", x, y, *read(test))
@@ -168,18 +175,16 @@ def _balanced(y: Labels, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def _binary_batch(path: Path) -> tuple[Array, Labels]:
-    size = _require_size(path)
-    content = np.fromfile(path, dtype=np.uint8)
+    content = np.frombuffer(_batch_bytes(path), dtype=np.uint8)
     if content.size == 0 or content.size % _RECORD:
-        raise ValueError(f"{path}: expected records of {_RECORD} bytes, received {size} bytes (truncated?)")
+        raise ValueError(f"{path}: expected records of {_RECORD} bytes, received {content.size} bytes (truncated?)")
     records = content.reshape(-1, _RECORD)
     return _images(path, records[:, 1:], records[:, 0])
 
 
 def _python_batch(path: Path) -> tuple[Array, Labels]:
-    _require_size(path)
-    with expecting("a batch of cifar-10-batches-py", path, f"unpack the archive again, or take {CIFAR10_URL}"):
-        content = path.read_bytes()
+    content = _batch_bytes(path)
+    with expecting("a batch of cifar-10-batches-py", path, _REMEDY):
         # Such an index, of which a true file has no use, would make the unpickler reserve memory for as many objects.
         if any(isinstance(value, int) and abs(value) > len(content) for _, value, _ in pickletools.genops(content)):
             raise ValueError("it holds a number that is larger than the file")
@@ -193,16 +198,14 @@ def _python_batch(path: Path) -> tuple[Array, Labels]:
     return _images(path, pixels, np.array(labels, dtype=np.int64))
 
 
-def _require_size(path: Path) -> int:
-    """Bytes of a batch.
+def _batch_bytes(path: Path) -> bytes:
+    """A batch's bytes.
 
     Raises:
-        ValueError: If they are too many to be one.
+        ValueError: If they are too many to be one, or in no regular file.
     """
-    size = path.stat().st_size
-    if size > _LARGEST_BATCH:
-        raise ValueError(f"{path}: expected a batch of at most {_LARGEST_BATCH} bytes, received {size}")
-    return size
+    with expecting(f"a batch of at most {_LARGEST_BATCH} bytes", path, _REMEDY):
+        return read_bytes(path, _LARGEST_BATCH)
 
 
 def _images(path: Path, pixels: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[Array, Labels]:

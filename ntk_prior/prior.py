@@ -24,7 +24,7 @@ from ntk_prior.calibration import (
     shipped_calibration,
 )
 from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, feasibility, outside_theory
-from ntk_prior.files import expecting, read_json
+from ntk_prior.files import expecting, read_json, write_file
 from ntk_prior.outcomes import FinishedTrial, Outcome, outcome, require_finished
 from ntk_prior.table import (
     FIELDS,
@@ -252,14 +252,18 @@ class NTKPrior:
         return features(found.sides, Shape.of(own, budget))[0], became
 
     def save(self, path: str | Path) -> None:
-        """Write task, budget and calibration as JSON. ``to_architecture`` and ``refine`` are code and not written."""
+        """Write task, budget and calibration as JSON. ``to_architecture`` and ``refine`` are code and not written.
+
+        Raises:
+            OSError: If the file cannot be written; what it held is then still there.
+        """
         content = {
             "format": FORMAT,
             "task": self.task.to_json(),
             "budget": asdict(self.budget),
             "calibration": self.calibration.to_json(),
         }
-        Path(path).write_text(json.dumps(content) + "\n", encoding="utf-8")
+        write_file(path, json.dumps(content) + "\n")
 
     @classmethod
     def load(

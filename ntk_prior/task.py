@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntk_prior.architecture import require_integer, require_real, shown
-from ntk_prior.files import expecting, read_json
+from ntk_prior.files import expecting, read_json, write_file
 from ntk_prior.inputs import doubts, readable, sampled
 from ntk_prior.labels import class_labels
 from ntk_prior.sketch import GROUPS, POWERS, Sketch
@@ -191,8 +191,9 @@ class Task:
         Raises:
             TypeError: If ``views`` is no collection of names.
             ValueError: If the task has no such view.
+            OSError: If the file cannot be written; what it held is then still there.
         """
-        Path(path).write_text(json.dumps(self.to_json(views)) + "\n", encoding="utf-8")
+        write_file(path, json.dumps(self.to_json(views)) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Task:

@@ -43,6 +43,20 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture
+def in_time() -> Iterator[None]:
+    """Ends a test that waits for a pipe, or reads without an end, before it has taken the machine's memory."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError("this takes too long")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
 def compiled_quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let XLA optimise little, here and in processes that the test starts: its trainings are shorter than that."""
     import jax

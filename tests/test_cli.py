@@ -8,18 +8,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from typer.testing import CliRunner
+from writers import job_writing
 
 from ntk_prior import Budget, NTKPrior, Task
+from ntk_prior.data import load_digits
 from ntk_prior_cli import app, main
+from ntk_prior_cli.conclusion import Launched, Outcome, reported
 from ntk_prior_cli.optuna_job import optimised
 
 pytest_plugins = ["browser"]
 
+RESULT = {"diverged": False, "steps": 1, "flops": 1.0, "seconds": 1.0}
 SMALL = ["--trials", "3", "--steps", "20", "--width", "16", "--n-train", "64"]
 
 
@@ -295,3 +301,18 @@ def completed(storage: str) -> int:
     except KeyError:
         return 0
     return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
+
+
+def test_a_trial_that_answers_the_most_frequent_class_alone_is_at_chance(tmp_path: Path) -> None:
+    digits = load_digits()
+    shares = {0.1: 200, 0.9: 200, 0.98: 200}
+    for share, n in shares.items():
+        y = (np.arange(n) >= share * n).astype(np.int64) if share > 0.5 else np.arange(n) % 10
+        images = replace(digits, x_test=digits.x_test[:n], y_test=y)
+        assert images.chance == pytest.approx(share)
+        trials = [
+            Launched(number, {}, {**RESULT, "best_test_accuracy": accuracy}, None)
+            for number, accuracy in enumerate((share, share + 0.005, 1.0))
+        ]
+        found = reported(job_writing(tmp_path / "report.json"), Outcome(trials, [], "", 0.0), Budget(1), images)
+        assert found["launched_hopeless"] == 2, share

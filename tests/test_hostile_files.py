@@ -21,7 +21,7 @@ from ntk_prior.data import load_cifar10
 from ntk_prior.exact import Refinement
 from ntk_prior.files import LARGEST
 from ntk_prior_cli import main
-from ntk_prior_cli.space_file import read_space
+from ntk_prior_cli.json_lines import REJECTIONS
 
 RNG = np.random.default_rng(0)
 TASK = Task.from_arrays(RNG.normal(size=(40, 8)), RNG.integers(0, 3, 40))
@@ -280,7 +280,7 @@ def test_rays_file_of_refused_proposals_is_checked_before_it_is_continued(tmp_pa
 
     from pyarrow.fs import LocalFileSystem
 
-    from ntk_prior_ray.callback import REJECTIONS, stored_before
+    from ntk_prior_ray.callback import stored_before
 
     storage = SimpleNamespace(storage_filesystem=LocalFileSystem(), experiment_fs_path=str(tmp_path))
     (tmp_path / REJECTIONS).write_text('{"refused_before": 0}\n{"refused_before": 7}\n{"refused_be')
@@ -291,22 +291,8 @@ def test_rays_file_of_refused_proposals_is_checked_before_it_is_continued(tmp_pa
             stored_before(5, storage)
 
 
-HOSTILE_SPACES = {
-    "references to references": "a: &a [1, 2]\nb: &b [*a, *a]\ndepth: [*b, *b]",
-    "nested too deeply": "depth: " + "[" * 5000 + "]" * 5000,
-    "an integer of 5,000 digits": "depth: {type: int, low: 1, high: " + "9" * 5000 + "}",
-    "infinity": "depth: {type: float, low: 1, high: .inf}",
-    "half a layer": "depth: {type: int, low: 0.5, high: 3}",
-    "log in words": "depth: {type: float, low: 1, high: 3, log: yes please}",
-    "a list for a choice": "depth: {type: categorical, choices: [[1, 2]]}",
-    "code": "depth: !!python/object/apply:os.system ['true']",
-    "bytes": b"\xff\xfe\x00",
-}
-
-
-@pytest.mark.parametrize("content", HOSTILE_SPACES.values(), ids=HOSTILE_SPACES.keys())
-def test_a_space_that_is_none_is_refused(tmp_path: Path, content: str | bytes) -> None:
-    path = tmp_path / "space.yaml"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(ValueError, match=r"space\.yaml: .*expected "):
-        read_space(path)
+@pytest.mark.parametrize("loader", LOADERS)
+def test_a_name_that_is_given_twice_is_an_error_in_what_was_saved_too(tmp_path: Path, loader: str) -> None:
+    (tmp_path / "given.json").write_text(WHOLE.replace('"cosines"', '"spreads"'))
+    with pytest.raises(ValueError, match=r"given\.json: expected a .*'spreads' is given twice: write it again"):
+        LOADERS[loader](tmp_path / "given.json")

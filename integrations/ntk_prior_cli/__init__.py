@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from ntk_prior_cli.console import INTERRUPTED, errors
+from ntk_prior_cli.console import INTERRUPTED, PlainGroup, errors, print_traceback
 from ntk_prior_cli.map import map_
 from ntk_prior_cli.options import naming_options
 from ntk_prior_cli.preview import preview
@@ -31,6 +31,7 @@ EXTRAS = {
 
 app = typer.Typer(
     name="ntk-prior",
+    cls=PlainGroup,
     help="Keep hopeless neural networks from being launched.",
     epilog="Exit codes: 0 done, 1 nothing was launched or the run failed, 2 wrong usage or input, 130 stopped by "
     "Ctrl-C with everything so far kept. 'ntk-prior --install-completion' makes the shell complete commands and "
@@ -65,6 +66,9 @@ def main() -> None:
     except (ValueError, TypeError, ImportError, OSError) as error:
         errors.print(f"ntk-prior: {explained(error)}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
+    except Exception:
+        print_traceback()
+        sys.exit(1)
 
 
 def explained(error: Exception) -> str:
@@ -72,4 +76,6 @@ def explained(error: Exception) -> str:
     missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if missing in EXTRAS:
         return f"this needs {missing}, which is not installed: pip install 'ntk-prior[{EXTRAS[missing]}]'"
+    if isinstance(error, OSError) and error.strerror and error.filename is None:
+        return error.strerror
     return str(error)

@@ -13,8 +13,9 @@ from rich.table import Table
 
 from ntk_prior import Budget
 from ntk_prior.data import Images
+from ntk_prior.files import write_file
 from ntk_prior.screening import RefusedDraw
-from ntk_prior_cli.console import errors, output
+from ntk_prior_cli.console import errors, output, strict_json
 from ntk_prior_cli.job import Job
 from ntk_prior_cli.report import written
 from ntk_prior_cli.training import Result, flops, specification
@@ -73,9 +74,10 @@ def conclude(job: Job, outcome: Outcome, budget: Budget, images: Images, run: Ca
         run: Makes what the page shows; called only where the page can be written.
     """
     report = reported(job, outcome, budget, images)
-    job.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    text = strict_json(json.dumps(report))
+    write_file(job.output, text + "\n")
     if job.as_json:
-        output.print_json(json.dumps(report))
+        output.print_json(text)
     else:
         _print(report, job.output)
     try:
@@ -108,7 +110,6 @@ def reported(job: Job, outcome: Outcome, budget: Budget, images: Images) -> dict
         images: The data.
     """
     results = [trial.result for trial in outcome.launched]
-    chance = 1.0 / images.n_classes
     best = max(outcome.launched, key=lambda trial: trial.result["best_test_accuracy"], default=None)
     saved = (flops(*specification(dict(one.config), job, budget), images) for one in outcome.refused)
     return {
@@ -119,7 +120,7 @@ def reported(job: Job, outcome: Outcome, budget: Budget, images: Images) -> dict
         "refused": dict(Counter(one.verdict for one in outcome.refused)),
         "best_test_accuracy": best.result["best_test_accuracy"] if best else None,
         "best_params": best.params if best else None,
-        "launched_hopeless": sum(hopeless(result, chance) for result in results),
+        "launched_hopeless": sum(hopeless(result, images.chance) for result in results),
         "launched_flops": sum(result["flops"] for result in results),
         "refused_flops": sum(saved),
         "refused_flops_are": "6 per weight application, for the steps of the budget, of every draw refused in "
@@ -131,8 +132,11 @@ def reported(job: Job, outcome: Outcome, budget: Budget, images: Images) -> dict
 
 
 def hopeless(result: Mapping[str, Any], chance: float) -> bool:
-    """Whether a launched trial was not worth it: it diverged, or stayed within 5 points of chance on test images."""
-    return bool(result["diverged"] or result["best_test_accuracy"] < chance + 0.05)
+    """Whether a launched trial was not worth it: it diverged, or hardly did better on test images than chance.
+
+    That is by less than 5 points, or half of what can be done better.
+    """
+    return bool(result["diverged"] or result["best_test_accuracy"] < chance + min(0.05, (1.0 - chance) / 2.0))
 
 
 def _print(report: Mapping[str, Any], path: Path) -> None:

@@ -8,10 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from ntk_prior.files import expecting
+from ntk_prior.architecture import shown
+from ntk_prior.files import expecting, parsed_json, read_bytes
 
 REJECTIONS = "ntk_rejections.jsonl"
 """Where ``NTKPriorCallback`` writes refused proposals, in the experiment's folder."""
+
+LARGEST = 2**28
+"""Bytes of the largest file of an experiment that is read."""
 
 
 def refused_proposals(folder: Path) -> list[dict[str, Any]]:
@@ -27,17 +31,17 @@ def refused_proposals(folder: Path) -> list[dict[str, Any]]:
         found = json_objects(path)
         for one in found:
             if not isinstance(one["config"], dict) or not is_number(one["score"]):
-                raise TypeError(f"a line holds {json.dumps(one)[:100]}")
+                raise TypeError(f"a line holds {shown(one)}")
         return found
 
 
 def json_objects(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a file's lines; half a line at its end is passed over, since it may just be written."""
-    *lines, end = path.read_text(encoding="utf-8").split("\n")
-    found = [json.loads(line) for line in lines if line.strip()]
+    *lines, end = read_bytes(path, LARGEST).split(b"\n")
+    found = [parsed_json(line.decode("utf-8")) for line in lines if line.strip()]
     if end.strip():
-        with suppress(json.JSONDecodeError):
-            found.append(json.loads(end))
+        with suppress(json.JSONDecodeError, UnicodeDecodeError):
+            found.append(parsed_json(end.decode("utf-8")))
     if not all(isinstance(one, dict) for one in found):
         raise TypeError("a line holds something else")
     return found

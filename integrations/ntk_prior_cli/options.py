@@ -13,6 +13,8 @@ from typing import Annotated, ParamSpec, TypeVar
 import typer
 
 from ntk_prior import Budget, Task
+from ntk_prior.architecture import shown
+from ntk_prior.files import replaced_place
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,16 +64,19 @@ def require_place(option: str, path: Path) -> None:
     Raises:
         ValueError: If its folder is missing or closed, or it is a folder itself.
     """
-    folder = path.parent
     why = None
+    place = replaced_place(path)
+    folder = (place or path).parent
     if path.is_dir():
         why = "which is a folder: add a file's name"
     elif not folder.is_dir():
-        why = f"but there is no folder {str(folder)!r}: make it first"
-    elif not os.access(path if path.exists() else folder, os.W_OK):
+        why = f"but there is no folder {shown(str(folder))}: make it first"
+    elif path.exists() and not os.access(path, os.W_OK):
         why = "which you may not write: take another place"
+    elif place is not None and not os.access(folder, os.W_OK):
+        why = "beside which you may make no file, as is done to replace it: take another place"
     if why is not None:
-        raise ValueError(f"{option}: expected a file that can be written, received {str(path)!r}, {why}")
+        raise ValueError(f"{option}: expected a file that can be written, received {shown(str(path))}, {why}")
 
 
 def momentum_of(optimizer: Optimizer) -> float:

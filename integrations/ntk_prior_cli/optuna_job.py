@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ntk_prior import NTKPrior
+from ntk_prior.architecture import shown
 from ntk_prior_cli.conclusion import MEASURES, OUTCOME, Launched, Outcome, conclude, facts
 from ntk_prior_cli.console import INTERRUPTED, errors, progress_bar
 from ntk_prior_cli.job import NOTES, Job
-from ntk_prior_cli.optuna_storage import storage_of_option, without_password
+from ntk_prior_cli.optuna_storage import fail_abandoned, storage_of_option, tuned_storage, without_password
 from ntk_prior_cli.samplers import base_sampler
 from ntk_prior_cli.space import Domain, Floats, Integers, search_space
 from ntk_prior_cli.training import trained
@@ -37,15 +39,17 @@ RESULT = "result"
 def run(job: Job) -> int:
     """Run the job as an Optuna study; returns the exit code."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    require_new_name(job)
+    storage = opened(job)
     images = load(job)
     prior = prepared_prior(job, images)
     space = {name: distribution(domain) for name, domain in search_space(job.kind).items()}
     base = base_sampler(job.base, job.seed)
     sampler = NTKPriorSampler(prior, base, search_space=space, seed=job.seed) if job.prior else base
     study = optuna.create_study(
-        study_name=job.study, storage=job.storage, sampler=sampler, direction="maximize", load_if_exists=job.resume
+        study_name=job.study, storage=storage, sampler=sampler, direction="maximize", load_if_exists=job.resume
     )
+    if job.resume and job.storage is not None:
+        tell_abandoned(study)
 
     def objective(trial: Trial) -> float:
         params = {name: suggested(trial, name, distribution) for name, distribution in space.items()}
@@ -69,20 +73,31 @@ def run(job: Job) -> int:
     return 0 if launched else 1
 
 
-def require_new_name(job: Job) -> None:
-    """Refuse a storage that cannot be opened, and a study that is there already, before anything dear is done.
+def opened(job: Job) -> BaseStorage | None:
+    """The storage, before anything dear is done; None for a study in memory.
 
     Raises:
         ValueError: If the storage cannot be opened, or holds the study and it is not to be resumed.
     """
     if job.storage is None:
-        return
-    with storage_of_option(job.storage) as shown:
-        if job.study in optuna.get_all_study_names(job.storage) and not job.resume:
+        return None
+    with storage_of_option(job.storage) as place:
+        storage = tuned_storage(job.storage)
+        if job.study in optuna.get_all_study_names(storage) and not job.resume:
             raise ValueError(
-                f"--study: expected a new name, received {job.study!r}, which is in {shown}: add --resume to go on "
-                "with it, or give another name"
+                f"--study: expected a new name, received {shown(job.study)}, which is in {place}: add --resume to go "
+                "on with it, or give another name"
             )
+        return storage
+
+
+def tell_abandoned(study: optuna.Study) -> None:
+    """Let the trials fail that a killed run has left, and say so."""
+    failed, left = fail_abandoned(study)
+    if failed:
+        errors.print(f"trials that a killed run had left, which count as failed now: {failed}")
+    if left:
+        errors.print(f"trials that seem to be running elsewhere, which are left as they are: {left}")
 
 
 def page_content(job: Job, study: optuna.Study, prior: NTKPrior) -> Run:

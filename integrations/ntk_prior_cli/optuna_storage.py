@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.storages import JournalStorage, RDBStorage, _CachedStorage, fail_stale_trials
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from ntk_prior_cli.owners import ATTRIBUTE, has_ended, this_process
+
+HEARTBEAT, GRACE = 60, 600
+"""Seconds between two signs of life of a trial in a database, and without one until it counts as failed everywhere."""
 
 _SQLITE = b"SQLite format 3\x00"
 
@@ -54,6 +63,69 @@ def opened_storage(storage: str) -> str | optuna.storages.BaseStorage:
             f"{storage!r}: give the one that the study was run with"
         )
     return storage
+
+
+class _Owned:
+    """A storage whose trials name the process that runs them from the moment that they are there."""
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        owner = this_process()
+        if template_trial is None and owner is not None:
+            template_trial = create_trial(state=TrialState.RUNNING, system_attrs={ATTRIBUTE: list(owner)})
+        number: int = super().create_new_trial(study_id, template_trial)  # type: ignore[misc]
+        return number
+
+
+class OwnedJournal(_Owned, JournalStorage):
+    """A journal of such trials."""
+
+
+class OwnedDatabase(_Owned, _CachedStorage):
+    """A database of such trials, each with a sign of life every minute."""
+
+    def __init__(self, url: str) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            super().__init__(RDBStorage(url, heartbeat_interval=HEARTBEAT, grace_period=GRACE))
+
+
+def tuned_storage(storage: str) -> optuna.storages.BaseStorage:
+    """The storage that a run of several trials writes to: that of an URL, or an existing file of Optuna's."""
+    found = opened_storage(storage) if Path(storage).is_file() else storage
+    if isinstance(found, JournalStorage):
+        return OwnedJournal(JournalFileBackend(storage))
+    return OwnedDatabase(str(found))
+
+
+class Abandoned(NamedTuple):
+    """What became of the trials of a study that were running.
+
+    Attributes:
+        failed: How many count as failed now.
+        left: How many are running elsewhere, as far as this process can tell.
+    """
+
+    failed: int
+    left: int
+
+
+def fail_abandoned(study: optuna.Study) -> Abandoned:
+    """Let the trials fail whose process has been killed; those of another machine after ``GRACE`` without a sign."""
+
+    def running() -> list[FrozenTrial]:
+        return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+    before = {trial.number for trial in running()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        fail_stale_trials(study)
+    for trial in running():
+        if has_ended(trial.system_attrs.get(ATTRIBUTE)):
+            # Somebody else may be doing the same.
+            with suppress(UpdateFinishedTrialError):
+                study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+    left = {trial.number for trial in running()} & before
+    return Abandoned(len(before - left), len(left))
 
 
 def without_password(storage: str) -> str:

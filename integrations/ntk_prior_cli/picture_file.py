@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ntk_prior.files import write_file
 from ntk_prior.plots import theme
 from ntk_prior_cli.options import require_place
 
@@ -47,13 +48,14 @@ def write_figure(option: str, figure: go.Figure, path: Path) -> None:
     theme.wrap_title(figure, LINE)
     figure.layout.height += figure.layout.margin.t - above
     if path.suffix.lower() == ".html":
-        figure.write_html(path, include_plotlyjs=True, config={"displaylogo": False, "responsive": True})
+        write_file(path, figure.to_html(include_plotlyjs=True, config={"displaylogo": False, "responsive": True}))
         return
     try:
-        figure.write_image(path, width=WIDTH, height=figure.layout.height, scale=2)
+        drawn = figure.to_image(path.suffix.lower()[1:], width=WIDTH, height=figure.layout.height, scale=2)
     except (RuntimeError, ModuleNotFoundError) as error:
         raise ValueError(
             f"{option}: expected Chrome or Chromium for {path.suffix} files, but it did not run "
             f"({str(error).strip().partition(chr(10))[0]}): install one, such as with 'apt-get install chromium', or "
             "write an .html file"
         ) from error
+    write_file(path, drawn)

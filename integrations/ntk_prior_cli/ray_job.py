@@ -17,6 +17,7 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 
 from ntk_prior import NTKPrior
+from ntk_prior.architecture import shown
 from ntk_prior.data import Images
 from ntk_prior.screening import RefusedDraw
 from ntk_prior_cli.conclusion import MEASURES, OUTCOME, Launched, Outcome, conclude, facts
@@ -73,7 +74,7 @@ def run(job: Job) -> int:
     experiment = storage / job.study
     if experiment.exists() and not job.resume:
         raise ValueError(
-            f"study: expected a new name, received {job.study!r}, of which {experiment} holds results: "
+            f"study: expected a new name, received {shown(job.study)}, of which {experiment} holds results: "
             "use resume, or another name"
         )
     images = load(job)
@@ -96,7 +97,9 @@ def run(job: Job) -> int:
     outcome = Outcome(launched, refused, REJECTIONS, time.perf_counter() - started)
     conclude(job, outcome, prior.budget, images, lambda: page_content(job, experiment, prior, images))
     if results.num_errors:
-        errors.print(f"{results.num_errors} trials failed, the last one: {results.errors[-1]}", markup=False)
+        errors.print(f"{results.num_errors} trials failed, the last one:")
+        for line in str(results.errors[-1]).splitlines():
+            errors.print(line, soft_wrap=True)
     # Ray counts trials that Ctrl-C cut off as terminated.
     if len(launched) + results.num_errors < len(results):
         errors.print("stopped: everything finished so far is kept")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any, NamedTuple
 
 from ntk_prior import NTKPrior, PlottedTrial
 from ntk_prior.evidence import Evidence
-from ntk_prior.files import expecting
+from ntk_prior.files import expecting, parsed_json, read_json
 from ntk_prior.screening import Drawn, Record, judge
-from ntk_prior_cli.json_lines import REJECTIONS, is_number, json_objects, refused_proposals
+from ntk_prior_cli.json_lines import LARGEST, REJECTIONS, is_number, json_objects, refused_proposals
 from ntk_prior_cli.measures import entry
 from ntk_prior_report import Row, Run
 
@@ -110,8 +109,8 @@ def _state(folder: Path) -> _State:
     if not paths:
         return _State({}, None)
     with expecting("the state of a Ray Tune experiment", paths[-1], "take it from a copy, or remove it"):
-        content = json.loads(paths[-1].read_text(encoding="utf-8"))
-        trials = [json.loads(state) for state, _ in content["trial_data"]]
+        content = read_json(paths[-1], LARGEST)
+        trials = [parsed_json(state) for state, _ in content["trial_data"]]
         known = {str(one["relative_logdir"]): (str(one["trial_id"]), str(one["status"]).lower()) for one in trials}
         return _State(known, content["runner_data"].get("_metric"))
 
@@ -130,9 +129,7 @@ def _trials(folder: Path, state: _State) -> list[_Trial]:
 
 def _trial(path: Path, name: str, status: str) -> _Trial:
     with expecting("a trial's parameters as a JSON object", path, "remove the trial's folder"):
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise TypeError(f"it holds {type(config).__name__}")
+        config = read_json(path)
     results = path.with_name("result.json")
     last: Mapping[str, Any] = {}
     if results.exists():

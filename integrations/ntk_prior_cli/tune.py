@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ntk_prior.architecture import shown
 from ntk_prior_cli.options import (
     AsJson,
     Kind,
@@ -59,11 +60,16 @@ def tune(
     optimizer: OptimizerName = Optimizer.SGD,
     parametrization: ParametrizationName = Parametrization.NTK,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the full batch.")] = None,
-    storage: Annotated[str | None, typer.Option(help="Optuna storage URL; default: in memory.")] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Optuna storage: a URL, or the file of one; default: in memory.")
+    ] = None,
     study: Annotated[str, typer.Option(help="Name of the study in the storage, or of Ray's experiment.")] = "ntk-prior",
     resume: Annotated[
         bool,
-        typer.Option(help="Go on with the study of that name up to --trials in all (with Ray: as many as it had)."),
+        typer.Option(
+            help="Go on with the study of that name up to --trials in all (with Ray: as many as it had); trials that "
+            "a killed run has left running count as failed."
+        ),
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the search and of the trainings.")] = 0,
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON report.")] = Path("ntk-prior-report.json"),
@@ -100,8 +106,8 @@ def tune(
     require_place("--output", output)
     page = output.with_suffix(".html") if report is None else report
     require_place("--report", page)
-    if page == output:
-        raise ValueError(f"--output: expected another file than the page's, received {str(output)!r} for both")
+    if page.resolve() == output.resolve():
+        raise ValueError(f"--output: expected another file than the page's, received {shown(str(output))} for both")
     job = Job(
         data=data.value,
         data_dir=data_dir,

@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 
 from ntk_prior import max_learning_rate
 from ntk_prior.architecture import shown
+from ntk_prior.files import append_lines, expecting, parsed_json, write_file
 from ntk_prior.screening import Judgement, score_of
 from ntk_prior_ray.search import NTKPriorSearch
 from ntk_prior_ray.searchers import unwrapped
@@ -26,6 +27,9 @@ REJECTIONS = "ntk_rejections.jsonl"
 
 LONGEST_ARRAY = 1_000
 """Numbers in an array up to which the file has them all."""
+
+LARGEST = 2**28
+"""Bytes of the largest such file that is gone on with."""
 
 
 class NTKPriorCallback(Callback):
@@ -84,12 +88,10 @@ class NTKPriorCallback(Callback):
         if not self._begun:
             # What is refused after the search algorithm's state was last stored is decided anew in a restored
             # experiment. Its folder is empty here, and its files replace the stored ones.
-            path.write_bytes(b"".join(stored_before(refusals[0].refused_before, storage)))
+            write_file(path, b"".join(stored_before(refusals[0].refused_before, storage)))
             self._begun = True
-        with path.open("a", encoding="utf-8") as file:
-            for refusal in refusals:
-                reason = self._search.judge(refusal.config).reason
-                file.write(json.dumps(in_json({**refusal._asdict(), "reason": reason}), allow_nan=False) + "\n")
+        told = ({**one._asdict(), "reason": self._search.judge(one.config).reason} for one in refusals)
+        append_lines(path, "".join(json.dumps(in_json(one), allow_nan=False) + "\n" for one in told))
         self._next = refusals[-1].refused_before + 1
 
 
@@ -100,18 +102,19 @@ def stored_before(first: int, storage: Any) -> list[bytes]:
         ValueError: If a line tells of nothing refused.
     """
     path = f"{storage.experiment_fs_path}/{REJECTIONS}"
-    try:
-        with storage.storage_filesystem.open_input_stream(path) as file:
-            lines = file.read().splitlines(keepends=True)
-    except FileNotFoundError:
+    found = storage.storage_filesystem.get_file_info(path)
+    if found.type.name == "NotFound":
         return []
-    try:
+    with expecting("a refused proposal on each line, as a JSON object", path, "remove the lines that are none"):
+        if not found.is_file:
+            raise ValueError("it is no regular file")
+        with storage.storage_filesystem.open_input_stream(path) as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise ValueError(f"expected at most {LARGEST} bytes, received more")
         # A driver that is killed may leave half a line, the last one.
-        return [line for line in lines if line.endswith(b"\n") and json.loads(line)["refused_before"] < first]
-    except (KeyError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: expected a refused proposal on each line, as a JSON object: remove the lines that are none"
-        ) from error
+        whole = [line for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
+        return [line for line in whole if parsed_json(line.decode("utf-8"))["refused_before"] < first]
 
 
 def in_json(value: Any) -> Any:

@@ -5,14 +5,21 @@ They are pickles, as all of Ray Tune's: read only files that you would run.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ray import cloudpickle
 from ray.tune.search import Searcher
 
+from ntk_prior.files import expecting, read_bytes, write_file
 from ntk_prior_ray.searchers import unwrapped
+
+LARGEST = 2**30
+"""Bytes of the largest file that is read: a wrapped search algorithm may keep all that it has seen."""
 
 _MAGIC = b"ntk-prior-search/1\n"
 
@@ -20,12 +27,11 @@ _MAGIC = b"ntk-prior-search/1\n"
 def write(path: Path, state: dict[str, Any], searcher: Searcher) -> None:
     """Write our state, and that of the wrapped search algorithm, to one file."""
     *limiters, base = unwrapped(searcher)
-    inside = _inside(path)
-    base.save(str(inside))
-    # A limiter saves what it limits, and not itself.
-    content = {"state": state, "limiters": [one.get_state() for one in limiters], "searcher": inside.read_bytes()}
-    inside.unlink()
-    path.write_bytes(_MAGIC + cloudpickle.dumps(content))  # type: ignore[no-untyped-call]
+    with _place_for_another() as inside:
+        base.save(str(inside))
+        # A limiter saves what it limits, and not itself.
+        content = {"state": state, "limiters": [one.get_state() for one in limiters], "searcher": inside.read_bytes()}
+    write_file(path, _MAGIC + cloudpickle.dumps(content))  # type: ignore[no-untyped-call]
 
 
 def read(path: Path, searcher: Searcher, name: str) -> dict[str, Any]:
@@ -39,7 +45,7 @@ def read(path: Path, searcher: Searcher, name: str) -> dict[str, Any]:
     Raises:
         ValueError: If there is no such state in or beside the file.
     """
-    content = path.read_bytes()
+    content = _content(path)
     if not content.startswith(_MAGIC):
         state = _beside(path, name)
         searcher.restore(str(path))
@@ -48,17 +54,16 @@ def read(path: Path, searcher: Searcher, name: str) -> dict[str, Any]:
     *limiters, base = unwrapped(searcher)
     for limiter, limited in zip(limiters, saved["limiters"], strict=True):
         limiter.set_state(limited)
-    inside = _inside(path)
-    inside.write_bytes(saved["searcher"])
-    base.restore(str(inside))
-    inside.unlink()
+    with _place_for_another() as inside:
+        inside.write_bytes(saved["searcher"])
+        base.restore(str(inside))
     return dict(saved["state"])
 
 
 def _beside(path: Path, name: str) -> dict[str, Any]:
     """Our state in an experiment's folder: a Tuner files apart what is around the innermost search algorithm."""
     files = sorted(path.parent.glob("search_gen_state-*.json"))
-    saved = _loaded(files[-1], files[-1].read_bytes()) if files else {}
+    saved = _loaded(files[-1], _content(files[-1])) if files else {}
     if f"name:{name}" not in saved:
         raise ValueError(
             f"{path}: expected a file saved by {name}, or the searcher state of an experiment that used it"
@@ -90,5 +95,13 @@ def _loaded(path: Path, content: bytes) -> Any:
         ) from error
 
 
-def _inside(path: Path) -> Path:
-    return path.with_name(f"{path.name}.inside")
+def _content(path: Path) -> bytes:
+    with expecting("the state of a search algorithm", path, "restore from an earlier file, or start anew"):
+        return read_bytes(path, LARGEST)
+
+
+@contextmanager
+def _place_for_another() -> Iterator[Path]:
+    """A file of this call's own for the wrapped search algorithm, which knows files only."""
+    with TemporaryDirectory() as folder:
+        yield Path(folder) / "searcher"

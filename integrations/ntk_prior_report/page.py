@@ -24,6 +24,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from ntk_prior import Verdict
+from ntk_prior.files import write_file
 from ntk_prior.plots import theme
 from ntk_prior.plots.bidi import balanced, isolated
 from ntk_prior.plots.savings import unscreened_in_words
@@ -140,7 +141,7 @@ def write(run: Run, path: str | Path, summary: Summary | None = None) -> str | N
     """
     html, lacks_map = _drawn(run, summary or summarised(run))
     # A name may hold half a character, which no encoding has.
-    Path(path).write_text(html, encoding="utf-8", errors="replace")
+    write_file(path, html.encode("utf-8", errors="replace"))
     return lacks_map
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntk_prior.architecture import Architecture
-from ntk_prior.files import read_json
+from ntk_prior.files import read_json, replaced_place, write_file
 from ntk_prior.measured import MeasuredSpectrum
 
 FORMAT = "ntk-prior spectrum 1"
@@ -75,10 +73,9 @@ def _read(path: Path, samples: int) -> MeasuredSpectrum | None:
 
 
 def _write(path: Path, found: MeasuredSpectrum) -> None:
-    """Put a spectrum into a file, which readers find whole or not at all."""
+    """Put a spectrum into a file, which readers find whole or not at all; what is no file there stays as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if replaced_place(path) is None:
+        return
     values = {name: value.tolist() if name in _ARRAYS else value for name, value in found._asdict().items()}
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(values, file)
-    Path(partial).replace(path)
+    write_file(path, json.dumps(values))
