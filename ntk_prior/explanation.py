@@ -82,7 +82,8 @@ def reason_for(
     limits = mean_field(architecture)
     depth = _depth_limit(architecture, task, budget, calibration, verdict, limits, threshold)
     if verdict == "untrainable":
-        return depth + _steps_needed(architecture, task, budget, found, calibration, threshold)
+        hardly = _hardly(calibration.of(found, architecture, budget), threshold)
+        return hardly + depth + _steps_needed(architecture, task, budget, found, calibration, threshold)
     words = _width_words(architecture, task, budget, found)
     return depth + _memorizes(found, calibration.of(found, architecture, budget), threshold, words)
 
@@ -107,14 +108,16 @@ def reason_from_spectrum(
         return _memorizes(found, calibration.of(found, architecture, budget), threshold)
     steps = np.ceil(np.geomspace(1.0, 1e12, 400))
 
-    def trainability(count: float) -> float:
+    def weaker(count: float) -> float:
         longer = replace(budget, steps=int(count))
         reached = measured_sides(spectrum, task, longer, architecture)
-        return float(calibration.of(reached, architecture, longer).trainability)
+        judged = calibration.of(reached, architecture, longer)
+        return float(np.fmin(judged.trainability, judged.generalization))
 
-    enough = bisect_left(steps, threshold, key=trainability)
+    enough = bisect_left(steps, threshold, key=weaker)
     needs = f"needs {steps[enough]:.2g} steps" if enough < len(steps) else "is beyond any budget"
-    return f"{kappa} {needs}, budget {budget.steps:.2g}"
+    hardly = _hardly(calibration.of(found, architecture, budget), threshold)
+    return f"{hardly}{kappa} {needs}, budget {budget.steps:.2g}"
 
 
 def _diverges(budget: Budget, found: Sides) -> str:
@@ -132,6 +135,16 @@ def _feasible(judged: Sides, threshold: float) -> str:
     return (
         f"trainability {judged.trainability:.2f} and generalization {judged.generalization:.2f} "
         f">= {threshold:g} (kappa {saturated(judged.log_kappa):.2g})"
+    )
+
+
+def _hardly(judged: Sides, threshold: float) -> str:
+    """What to say first of a network that trains, if at all, too little to be of use; empty for one that does not."""
+    if not judged.trainability >= threshold:
+        return ""
+    return (
+        f"hardly trains (trainability {judged.trainability:.2f}), and what it learns does not carry over "
+        f"(generalization {judged.generalization:.2g} < {threshold:g}): "
     )
 
 
@@ -154,7 +167,7 @@ def _depth_limit(
     """'depth 64 > 38 = 6.1 xi_1: ', where some smaller depth is on the right side of the limit."""
     depths = _below(architecture.depth)
     found = scan(architecture, task, budget, calibration, "depth", depths)
-    side = found.trainability if verdict == "untrainable" else found.generalization
+    side = np.fmin(found.trainability, found.generalization) if verdict == "untrainable" else found.generalization
     good = depths[~(side < threshold)]  # NaN is Adam's, where nothing speaks against a depth
     if not good.size or good.max() >= architecture.depth:
         return ""
@@ -170,7 +183,8 @@ def _steps_needed(
     if budget.optimizer == "adam":
         return f"{kappa}; {budget.steps:.2g} steps of Adam at {budget.learning_rate:.2g} cannot reach the solution"
     steps = np.geomspace(1.0, 1e15, 400)
-    enough = steps[scan(architecture, task, budget, calibration, "steps", steps).trainability >= threshold]
+    longer = scan(architecture, task, budget, calibration, "steps", steps)
+    enough = steps[np.fmin(longer.trainability, longer.generalization) >= threshold]
     needs = f"needs {enough[0]:.2g} steps" if enough.size else "is beyond any budget"
     return f"{kappa} {needs}, budget {budget.steps:.2g}"
 

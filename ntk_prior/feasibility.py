@@ -23,6 +23,9 @@ DEFAULT_THRESHOLD = 0.3
 """A configuration is refused where its weaker side falls below this."""
 
 
+FITS = 0.75
+"""Probability of training from which a network that does not generalize is said to memorise."""
+
 BOUNDS_ONLY = (
     "the kernel does not know Adam's preconditioner: only what is out of Adam's reach is refused, which this is not"
 )
@@ -217,6 +220,8 @@ def verdict_codes(found: Sides, threshold: float = DEFAULT_THRESHOLD) -> NDArray
     )
     unknown = np.isnan(found.trainability) & np.isnan(found.generalization)
     untrained = np.where(np.asarray(found.stability) < threshold, diverges, untrainable)
-    trained = np.where(np.asarray(found.generalization) < threshold, memorizes, feasible)
+    # Nothing is memorised by what hardly trains: deep ordered networks fall short on both sides.
+    fits = np.asarray(found.trainability) >= FITS
+    trained = np.where(np.asarray(found.generalization) < threshold, np.where(fits, memorizes, untrainable), feasible)
     judged = np.where(np.asarray(found.trainability) < threshold, untrained, trained)
     return np.where(unknown, outside, judged).astype(np.int8)
