@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from ntk_prior.architecture import ACTIVATIONS
+from ntk_prior.architecture import ACTIVATIONS, shown
 from ntk_prior.compiled import entry, inlined, inner
 from ntk_prior.quadrature import (
     BEND,
@@ -123,7 +123,9 @@ def dual(activation: str | Callable[[Any], Any], slope: float = 0.0) -> Dual:
         return Dual(code, own_slope, EMPTY)
     if activation in _SMOOTH:
         return Dual(TABULATED, 0.0, _tabulated_name(activation))
-    raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)} or a callable, received {activation!r}")
+    raise ValueError(
+        f"activation: expected one of {', '.join(ACTIVATIONS)} or a callable, received {shown(activation)}"
+    )
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ntk_prior.architecture import Check, Named, Range, put_checked
+from ntk_prior.architecture import Check, Named, Range, put_checked, shown
 
 OPTIMIZERS = ("sgd", "momentum", "adam")
 PARAMETRIZATIONS = ("ntk", "standard", "mup")
@@ -70,7 +70,9 @@ class Budget:
         if self.momentum and self.optimizer == "sgd":
             object.__setattr__(self, "optimizer", "momentum")
         if self.momentum and self.optimizer == "adam":
-            raise ValueError(f"momentum: expected 0 for optimizer='adam', which has none, received {self.momentum!r}")
+            raise ValueError(
+                f"momentum: expected 0 for optimizer='adam', which has none, received {shown(self.momentum)}"
+            )
         if self.parametrization == "standard" and self.learning_rate is not None and self.width is None:
             raise ValueError(
                 "width: expected an integer, since parametrization='standard' converts learning_rate by it, "

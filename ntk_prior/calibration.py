@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from ntk_prior.architecture import Architecture, require_integer, require_real
+from ntk_prior.architecture import Architecture, require_integer, require_real, shown
 from ntk_prior.budget import Budget
 from ntk_prior.judge import WIDTH_GAIN, Sides
 from ntk_prior.outcomes import Outcome, Reliability, reliability, split
@@ -263,7 +263,7 @@ class Calibration:
             KeyError, TypeError, ValueError: If the values are not those of a calibration.
         """
         if values["format"] != FORMAT or tuple(values["features"]) != FEATURES:
-            raise ValueError(f"format: expected {FORMAT!r} of {FEATURES}, received {values['format']!r}")
+            raise ValueError(f"format: expected {FORMAT!r} of {FEATURES}, received {shown(values['format'])}")
         return cls(
             _model_from_json("trains", values["trains"]),
             _model_from_json("generalizes", values["generalizes"]),

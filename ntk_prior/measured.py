@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from ntk_prior.activations import dual
-from ntk_prior.architecture import Architecture, require_integer, require_real
+from ntk_prior.architecture import Architecture, require_integer, require_real, shown
 from ntk_prior.budget import Budget
 from ntk_prior.judge import ANY_NETWORK, Run, Sides, encode, judge_modes, plain_values, run_of, stage_of
 from ntk_prior.meanfield import MeanField, mean_field
@@ -171,10 +171,10 @@ def learning_curve(
         )
     classes = np.unique(labels)
     if not np.all(np.isin(unseen, classes)):
-        raise ValueError(f"y_test: expected labels among {classes!r}, received {np.unique(unseen)!r}")
+        raise ValueError(f"y_test: expected labels among {classes!r}, received {shown(np.unique(unseen))}")
     counts = np.asarray(steps, dtype=np.float64)
     if counts.ndim != 1 or not np.all(counts >= 0):
-        raise ValueError(f"steps: expected a list of numbers >= 0, received {steps!r}")
+        raise ValueError(f"steps: expected a list of numbers >= 0, received {shown(steps)}")
     values, vectors = np.linalg.eigh(theta)
     top = max(float(values[-1]), RESOLUTION * float(np.trace(theta)))
     rate = 1.0 / top if learning_rate is None else require_real("learning_rate", learning_rate, 0.0, 1e300) / m
@@ -278,7 +278,7 @@ def checked_kernel(kernel: ArrayLike, y: ArrayLike) -> tuple[Array, NDArray[np.g
     if scale == 0.0 or np.max(np.abs(theta - theta.T)) > 1e-4 * scale:
         raise ValueError("kernel: expected a symmetric matrix other than zero")
     if len(np.unique(labels)) < 2:
-        raise ValueError(f"y: expected at least 2 classes, received only {np.unique(labels)!r}")
+        raise ValueError(f"y: expected at least 2 classes, received only {shown(np.unique(labels))}")
     return (theta + theta.T) / 2, labels
 
 

@@ -41,6 +41,7 @@ from ntk_prior.table import (
     tabulated,
 )
 from ntk_prior.task import Task
+from ntk_prior.views import ViewName
 from ntk_prior.watched import Watched, flat, without
 
 Configuration = Mapping[str, Any]
@@ -251,15 +252,20 @@ class NTKPrior:
         own = None if found.architecture is None else architecture
         return features(found.sides, Shape.of(own, budget))[0], became
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, views: Iterable[ViewName] | None = None) -> None:
         """Write task, budget and calibration as JSON. ``to_architecture`` and ``refine`` are code and not written.
+
+        Args:
+            path: The file.
+            views: Of the task, to be worked out beforehand, see ``Task.save``: without them, the file knows the kinds
+                of networks that the prior has been asked about.
 
         Raises:
             OSError: If the file cannot be written; what it held is then still there.
         """
         content = {
             "format": FORMAT,
-            "task": self.task.to_json(),
+            "task": self.task.to_json(views),
             "budget": asdict(self.budget),
             "calibration": self.calibration.to_json(),
         }

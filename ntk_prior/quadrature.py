@@ -16,6 +16,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ntk_prior.architecture import shown
+
 Array = NDArray[np.float64]
 Phi = Callable[[Array], Array]
 
@@ -166,7 +168,7 @@ def _check(phi: Phi, dphi: Phi) -> None:
     value = np.asarray(phi(probe))
     if value.shape != probe.shape or not np.all(np.isfinite(value)):
         raise ValueError(
-            f"activation: expected finite values of shape {probe.shape} on [-100, 100], received {value!r}; "
+            f"activation: expected finite values of shape {probe.shape} on [-100, 100], received {shown(value)}; "
             "pass an elementwise function"
         )
     if np.ptp(np.asarray(phi(np.linspace(-3.0, 3.0, 13)))) == 0.0:

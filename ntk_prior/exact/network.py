@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from ntk_prior.architecture import Architecture
+from ntk_prior.architecture import Architecture, shown
 from ntk_prior.exact.compat import neural_tangents
 
 NODES = 64
@@ -55,7 +55,7 @@ def why_not(architecture: Architecture) -> str | None:
         )
     if isinstance(architecture.activation, str) and architecture.activation not in (*CLOSED, *QUADRATURE):
         known = ", ".join((*CLOSED, *QUADRATURE))
-        return f"activation: expected one of {known}, or a callable, received {architecture.activation!r}"
+        return f"activation: expected one of {known}, or a callable, received {shown(architecture.activation)}"
     return None
 
 

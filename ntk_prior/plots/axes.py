@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntk_prior.architecture import MAX_WEIGHT_VARIANCE, MIN_WEIGHT_VARIANCE, require_choice
+from ntk_prior.architecture import MAX_WEIGHT_VARIANCE, MIN_WEIGHT_VARIANCE, require_choice, shown
 from ntk_prior.plots.theme import plain
 
 Array = NDArray[np.float64]
@@ -174,8 +174,8 @@ def axis(
     if limits is None:
         return usual.over(values)
     if len(limits) != 2 or not all(map(is_number, limits)) or not 0 <= limits[0] < limits[1]:
-        raise ValueError(f"ranges: {name}: expected (low, high) with 0 <= low < high, received {limits!r}")
+        raise ValueError(f"ranges: {name}: expected (low, high) with 0 <= low < high, received {shown(limits)}")
     low, high = map(float, limits)
     if log and low == 0:
-        raise ValueError(f"ranges: {name}: expected low > 0 on a logarithmic axis, received {limits!r}")
+        raise ValueError(f"ranges: {name}: expected low > 0 on a logarithmic axis, received {shown(limits)}")
     return replace(usual, low=low, high=high, log=usual.log and low > 0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ntk_prior.architecture import shown
 from ntk_prior.budget import Budget
 from ntk_prior.calibration import Calibration
 from ntk_prior.feasibility import DEFAULT_THRESHOLD, Verdict
@@ -233,23 +234,23 @@ def phase_diagram(
 
 def _check_axes(x: str, y: str, **given: Mapping[str, Any]) -> None:
     if x == y:
-        raise ValueError(f"y: expected another parameter than x, received {y!r} for both")
+        raise ValueError(f"y: expected another parameter than x, received {shown(y)} for both")
     for option, values in given.items():
         for name in values:
             if name not in (x, y):
-                raise ValueError(f"{option}: expected names among {x}, {y}, received {name!r}")
+                raise ValueError(f"{option}: expected names among {x}, {y}, received {shown(name)}")
 
 
 def _check_fixed(x: str, y: str, fixed: Mapping[str, Any]) -> None:
     known = (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS)
     for name, value in fixed.items():
         if name not in known:
-            raise ValueError(f"fixed: expected names among {', '.join(known)}, received {name!r}")
+            raise ValueError(f"fixed: expected names among {', '.join(known)}, received {shown(name)}")
         if name in (x, y):
-            raise ValueError(f"fixed: expected parameters other than those of the axes, received {name!r}")
+            raise ValueError(f"fixed: expected parameters other than those of the axes, received {shown(name)}")
         if isinstance(value, list | tuple) and (name not in FACETS or not value):
             raise ValueError(
-                f"fixed: {name}: expected {'a value' if value else 'at least one value'}, received {value!r}"
+                f"fixed: {name}: expected {'a value' if value else 'at least one value'}, received {shown(value)}"
             )
 
 

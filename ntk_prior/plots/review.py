@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from ntk_prior.architecture import require_real
+from ntk_prior.architecture import require_real, shown
 from ntk_prior.evidence import EVIDENCE_WINDOW, Evidence, Trust, trust_in_view_of, withdrawn_verdicts
 from ntk_prior.feasibility import DEFAULT_THRESHOLD
 from ntk_prior.plots.against_outcome import scored_outcomes, scored_outcomes_figure
@@ -243,7 +243,7 @@ def reviewed(
         ValueError: If the threshold lies outside [0, 1].
     """
     if not callable(prior):
-        raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {prior!r}")
+        raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {shown(prior)}")
     limit = DEFAULT_THRESHOLD if threshold is None else require_real("threshold", threshold, 0.0, 1.0)
     own = prior if isinstance(prior, NTKPrior) else None
     launched = [trial for trial in trials if trial.launched]

@@ -8,7 +8,7 @@ from enum import StrEnum
 from statistics import median_low
 from typing import Any, NamedTuple
 
-from ntk_prior.architecture import Architecture
+from ntk_prior.architecture import Architecture, shown
 from ntk_prior.plots.axes import AXES, PREFERRED, Axis, axis_of, is_number
 from ntk_prior.prior import NTKPrior
 from ntk_prior.screening import Drawn
@@ -128,7 +128,7 @@ def map_axes(
     candidates = list(dict.fromkeys([*vary, *sorted(log)]))
     if names is not None:
         if len(names) != 2 or names[0] == names[1] or not {*names} <= {*candidates}:
-            raise ValueError(f"params: expected two of {', '.join(candidates)}, received {list(names)!r}")
+            raise ValueError(f"params: expected two of {', '.join(candidates)}, received {shown(list(names))}")
         candidates = list(names)
     if len(candidates) < 2:
         return None
