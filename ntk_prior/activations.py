@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from ntk_prior.architecture import ACTIVATIONS
 from ntk_prior.compiled import entry, inlined, inner
@@ -63,13 +62,17 @@ class Dual(NamedTuple):
     table: Array
 
 
+def _gate(x: Array) -> Array:
+    return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
+
+
 def _silu(x: Array) -> Array:
-    return np.asarray(x * special.expit(x))
+    return x * _gate(x)
 
 
 def _silu_derivative(x: Array) -> Array:
-    gate = special.expit(x)
-    return np.asarray(gate * (1 + x * (1 - gate)))
+    gate = _gate(x)
+    return gate * (1 + x * (1 - gate))
 
 
 def _tanh_derivative(x: Array) -> Array:
@@ -392,7 +395,7 @@ def differences(code, row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
         _tabulated_gaps(row, eps, n, d_t, d_d)
 
 
-@entry
+@entry(lambda *_: 1)
 def layer(code, slope, table, q, eps, work):  # type: ignore[no-untyped-def]
     """One application of a dual to a diagonal and one correlation.
 

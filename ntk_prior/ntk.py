@@ -15,13 +15,14 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from numpy.typing import NDArray
 
 from ntk_prior.activations import RECTIFIER, ROW, Dual, diagonal, differences, dual
 from ntk_prior.architecture import Architecture
-from ntk_prior.compiled import entry, inner
+from ntk_prior.compiled import PER_CONFIGURATION, entry, inner
 
-Nodes = Float64[np.ndarray, " nodes"]
+Nodes = NDArray[np.float64]
+"""Shape (nodes,)."""
 
 TAIL_TOLERANCE = 1e-9
 """Relative accuracy at which the maps count as converged, so that the remaining layers have a closed form."""
@@ -150,7 +151,7 @@ def scratch(n: int) -> Scratch:
     return Scratch(np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(ROW))
 
 
-@entry
+@entry(lambda net, *_: PER_CONFIGURATION + net.depth)
 def propagate(net, cosines, group, spreads, variances, nodes):  # type: ignore[no-untyped-def]
     """Carry the diagonal and all nodes through the layers and the readout.
 
