@@ -42,7 +42,12 @@ _interpreting = local()
 
 
 class Entry:
-    """A function that Python calls, and that compiled code may call too."""
+    """A function that Python calls, and that compiled code may call too.
+
+    Args:
+        function: What it does, in Python that numba compiles.
+        work: How much a call with the same arguments means, in layers of a network.
+    """
 
     def __init__(self, function: FunctionType, work: Callable[..., float]) -> None:
         functools.update_wrapper(self, function)
@@ -51,6 +56,7 @@ class Entry:
         self._compiled: Callable[..., Any] | None = None
 
     def __call__(self, *arguments: Any) -> Any:
+        """What the function returns: interpreted while all calls together are little work, compiled from then on."""
         if self._compiled is None:
             if getattr(_interpreting, "now", False):
                 return self.function(*arguments)

@@ -25,7 +25,7 @@ def dispatcher(function: FunctionType, options: dict[str, Any]) -> Any:
     return compiled
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     """numba's cache on disk, which goes by all modules, and does without where a file cannot be read or written.
 
     numba asks about the file of a function alone, though what it has compiled contains what the function calls, and
@@ -34,24 +34,24 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     """
 
     def __init__(self, function: FunctionType) -> None:
-        super().__init__(function)
+        super().__init__(function)  # type: ignore[no-untyped-call]
         self._cache_file._source_stamp = _sources() or self._cache_file._source_stamp
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         except Exception:  # unpickling what another program left there may raise anything
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             try:
-                super().save_overload(sig, data)
+                super().save_overload(sig, data)  # type: ignore[no-untyped-call]
             except OSError:
                 raise
             except Exception:  # an index that cannot be read: begin a new one
-                self.flush()
-                super().save_overload(sig, data)
+                self.flush()  # type: ignore[no-untyped-call]
+                super().save_overload(sig, data)  # type: ignore[no-untyped-call]
         except Exception as error:
             _warn_once(str(error))
 

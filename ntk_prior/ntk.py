@@ -201,7 +201,7 @@ def propagate(net, cosines, group, spreads, variances, nodes):  # type: ignore[n
             keep, add = (0.0, inverse) if direct else (q * inverse, net.branch * inverse)
             through = w * d_1 * kept
             change = abs(q_next - q) * inverse
-        differences(net.code, nodes.row, eps, n, d_t, d_d)
+        differences(net.code, net.table, nodes.row, eps, n, d_t, d_d)
         own = unit if step < depth else unit * net.readout
         own_w, through_w, pulled, added = add * own * w, add * w, drop * d_1, w * drop * t_1
         for j in range(n):
