@@ -19,28 +19,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from ntk_prior.architecture import ACTIVATIONS, shown
-from ntk_prior.compiled import entry, inlined, inner
+from ntk_prior.compiled import entry, inlined, inner, inner_summing
 from ntk_prior.quadrature import (
-    BEND,
+    ALONE_TERMS,
     BEND_POWER,
-    CONTRACTION,
-    DEEP,
-    DEEP_FRACTION,
     EMPTY,
+    EPS_CELLS,
+    EPS_OCTAVES,
+    EPS_SPLIT,
     GAIN,
     GROWTH,
-    N_EPS,
-    N_Q,
+    LANES,
+    LOWEST_ODDS,
+    MARGIN,
     OFFSET,
+    POWER,
     Q_MAX,
     Q_SCALE,
+    Q_SPLIT,
+    Q_TERMS,
     SECOND,
-    SMALLEST_GAP,
-    STENCIL,
     derivative,
+    sampled,
     tabulate,
 )
 
@@ -63,13 +65,18 @@ class Dual(NamedTuple):
     table: Array
 
 
+def _gate(x: Array) -> Array:
+    small = np.exp(-np.abs(x))
+    return np.asarray(np.where(x >= 0.0, 1.0, small) / (1.0 + small))
+
+
 def _silu(x: Array) -> Array:
-    return np.asarray(x * special.expit(x))
+    return x * _gate(x)
 
 
 def _silu_derivative(x: Array) -> Array:
-    gate = special.expit(x)
-    return np.asarray(gate * (1 + x * (1 - gate)))
+    gate = _gate(x)
+    return gate * (1 + x * (1 - gate))
 
 
 def _tanh_derivative(x: Array) -> Array:
@@ -130,7 +137,7 @@ def dual(activation: str | Callable[[Any], Any], slope: float = 0.0) -> Dual:
 
 @cache
 def _tabulated_name(name: str) -> Array:
-    return tabulate(*_SMOOTH[name])
+    return tabulate(*sampled(*_SMOOTH[name]))
 
 
 @lru_cache(maxsize=64)
@@ -139,7 +146,7 @@ def _tabulated_callable(function: Callable[[Any], Any]) -> Array:
         return np.asarray(function(x), dtype=np.float64)
 
     with _float64_for_jax():
-        return tabulate(phi, derivative(phi))
+        return tabulate(*sampled(phi, derivative(phi)))
 
 
 def _float64_for_jax() -> Any:
@@ -189,7 +196,7 @@ def arctan(y, x):  # type: ignore[no-untyped-def]
     return base + r * (low + z4 * (mid + z4 * end))
 
 
-ROW = 8 + 2 * N_EPS + STENCIL
+ROW = 8 + 2 * LANES
 """Size of the scratch row in which a dual at one q keeps what all of its correlations share."""
 
 
@@ -274,75 +281,71 @@ def _gelu_gaps(row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
         d_d[j] = 0.5 / math.pi * (2.0 * angle + q * (2.0 * inverse_s * (g + e * inverse_r) + cubes))
 
 
-_H_Q = math.log1p(Q_MAX / Q_SCALE) / (N_Q - 1)
-_BARYCENTRIC = np.array(
-    [(-1) ** (STENCIL - 1 - i) * math.comb(STENCIL - 1, i) / math.factorial(STENCIL - 1) for i in range(STENCIL)]
-)
-
-
-@inner
-def _lagrange(x, size, weights):  # type: ignore[no-untyped-def]
-    """Weights of the local interpolation at ``x`` (in grid steps); returns the first grid index."""
-    first = min(max(int(x) - STENCIL // 2 + 1, 0), size - STENCIL)
-    left = right = 1.0
-    for i in range(STENCIL):
-        weights[i] = left * _BARYCENTRIC[i]
-        left *= x - first - i
-    for i in range(STENCIL - 1, -1, -1):
-        weights[i] *= right
-        right *= x - first - i
-    return first
+# The leading bits of a float are its power of 2 and which of the even parts up to the next one it lies in; the others
+# say where in that part.
+_Q_BITS, _EPS_BITS = 52 - Q_SPLIT, 52 - EPS_SPLIT
+_Q_PLACE, _EPS_PLACE = (1 << _Q_BITS) - 1, (1 << _EPS_BITS) - 1
+_Q_SHARE, _EPS_SHARE = 0.5**_Q_BITS, 0.5**_EPS_BITS
+_Q_FIRST = 1023 << Q_SPLIT
+"""Leading bits of 1.0."""
+_EPS_FIRST = (1023 - EPS_OCTAVES // 2) << EPS_SPLIT
+"""Leading bits of the lowest odds."""
+_LOWEST_EPS = LOWEST_ODDS * (2.0 + MARGIN) / (1.0 + LOWEST_ODDS)
 
 
 @inner
 def _tabulated_at(table, q, row):  # type: ignore[no-untyped-def]
     inside = min(q, Q_MAX)
-    beyond = (q / inside) ** (table[0, GROWTH] - 1.0) if q > Q_MAX else 1.0
-    weights = row[8 + 2 * N_EPS :]
-    first = 1 + _lagrange(math.log1p(inside / Q_SCALE) / _H_Q, N_Q, weights)
-    scale = (inside / (1.0 + inside)) ** table[0, BEND_POWER]
-    t_1 = d_1 = deep = 0.0
-    row[8 : 8 + 2 * N_EPS] = 0.0
-    for i in range(STENCIL):
-        t_1 += weights[i] * table[first + i, SECOND]
-        d_1 += weights[i] * table[first + i, GAIN]
-        deep += weights[i] * table[first + i, DEEP]
-        for k in range(N_EPS):
-            row[8 + k] += weights[i] * beyond * table[first + i, CONTRACTION + k]
-            row[8 + N_EPS + k] += weights[i] * beyond * scale * table[first + i, BEND + k]
-    start = SMALLEST_GAP / (1.0 + inside)
-    row[0], row[1], row[2] = start, math.log(0.5 * start), -0.5 * (N_EPS - 1) / math.log(0.5 * start)
-    row[3], row[4] = beyond * scale * deep, beyond * d_1
-    return table[0, OFFSET] / q + beyond * t_1, beyond * d_1
+    growth, bend_power, inverse = table[0, GROWTH], table[0, BEND_POWER], 1.0 / (1.0 + inside)
+    beyond = (q / inside) ** (growth - 1.0) if q > Q_MAX else 1.0
+    flat = beyond * (inverse if growth == 0.0 else 1.0)
+    lean = inside * inverse if bend_power > 0.0 else 1.0
+    lean *= beyond * (lean if bend_power > 1.0 else 1.0)
+    bits = np.float64(1.0 + inside * (1.0 / Q_SCALE)).view(np.int64)
+    first = 1 + ((bits >> _Q_BITS) - _Q_FIRST) * (1 + EPS_CELLS)
+    over_q = table[first]
+    t, t_k = (bits & _Q_PLACE) * _Q_SHARE, 1.0
+    t_1 = d_1 = power = 0.0
+    for k in range(ALONE_TERMS):
+        t_1 += t_k * over_q[SECOND + k]
+        d_1 += t_k * over_q[GAIN + k]
+        power += t_k * over_q[POWER + k]
+        t_k *= t
+    t_k = 1.0
+    for k in range(Q_TERMS):
+        row[8 + k], row[8 + Q_TERMS + k] = flat * t_k, 0.0
+        row[8 + LANES + k], row[8 + LANES + Q_TERMS + k] = 0.0, lean * t_k
+        t_k *= t
+    row[0], row[1], row[2], row[3] = first, beyond * d_1, power, 1.0 / (2.0 + power)
+    return table[0, OFFSET] / q + flat * t_1, beyond * d_1
 
 
-@inner
-def _tabulated_gaps(row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
-    weights = row[8 + 2 * N_EPS :]
-    start = row[0]
+@inner_summing
+def _tabulated_gaps(table, row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+    first, gain, power, inverse = int(row[0]) + 1 - _EPS_FIRST, row[1], row[2], row[3]
+    contraction, bend = row[8 : 8 + LANES], row[8 + LANES : 8 + 2 * LANES]
+    # Divisions in a loop of their own do not make the lookups wait.
     for j in range(n):
+        d_t[j] = max(eps[j] / (2.0 - eps[j] + MARGIN), LOWEST_ODDS)
+    for j in range(n):
+        bits = np.float64(d_t[j]).view(np.int64)
+        block = table[first + (bits >> _EPS_BITS)]
+        x = (bits & _EPS_PLACE) * _EPS_SHARE
+        x2 = x * x
+        g = b = 0.0
+        # As many lanes as there are in two vectors; half of the weights are 0, which costs less than two loops.
+        for k in range(contraction.size):
+            low, high = block[k] + x * block[LANES + k], block[2 * LANES + k] + x * block[3 * LANES + k]
+            value = low + x2 * (high + x2 * (block[4 * LANES + k] + x * block[5 * LANES + k]))
+            g += contraction[k] * value
+            b += bend[k] * value
         e = eps[j]
-        if e < start:
-            g, b = _below_table(e, start, row[8 + N_EPS], row[3], row[4])
-        else:
-            first = _lagrange((math.log(e / (2.0 - e + start)) - row[1]) * row[2], N_EPS, weights)
-            g = b = 0.0
-            for i in range(STENCIL):
-                g += weights[i] * row[8 + first + i]
-                b += weights[i] * row[8 + N_EPS + first + i]
+        if e < _LOWEST_EPS:
+            # The bend of a smooth phi' is constant, that of a kinked one a power; the contraction is its integral.
+            b *= (max(e, 1e-300) / _LOWEST_EPS) ** power if power < 0.0 else 1.0
+            g = gain - b * e * inverse
         d_t[j] = g * e
         d_d[j] = b * e
-
-
-@inner
-def _below_table(eps, start, bend, deep, gain):  # type: ignore[no-untyped-def]
-    """Leading behaviour below the smallest tabulated eps: linear for a smooth phi', a power for a kinked one."""
-    power = math.log(deep / bend) / math.log(DEEP_FRACTION) if bend > 0.0 and deep > 0.0 else 0.0
-    if power > -0.05:
-        b = deep + (bend - deep) * eps / start
-        return gain - 0.5 * b * eps, b
-    b = bend * (eps / start) ** power if eps > 0.0 else 0.0
-    return gain - b * eps / (2.0 + power), b
 
 
 @inner
@@ -371,11 +374,11 @@ def diagonal(code, slope, table, q, row):  # type: ignore[no-untyped-def]
 
 
 @inner
-def differences(code, row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+def differences(code, table, row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
     """What a dual at one variance makes of ``n`` correlations.
 
     Args:
-        code: The field of a ``Dual``.
+        code, table: The fields of a ``Dual``.
         row: As ``diagonal`` left it.
         eps: 1 - c for each node, in [0, 2], shape (>= n,).
         n: Nodes in use.
@@ -391,10 +394,10 @@ def differences(code, row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
     elif code == GELU:
         _gelu_gaps(row, eps, n, d_t, d_d)
     else:
-        _tabulated_gaps(row, eps, n, d_t, d_d)
+        _tabulated_gaps(table, row, eps, n, d_t, d_d)
 
 
-@entry
+@entry(lambda *_: 1)
 def layer(code, slope, table, q, eps, work):  # type: ignore[no-untyped-def]
     """One application of a dual to a diagonal and one correlation.
 
@@ -409,5 +412,5 @@ def layer(code, slope, table, q, eps, work):  # type: ignore[no-untyped-def]
     """
     t_1, d_1 = diagonal(code, slope, table, q, work)
     work[ROW] = eps
-    differences(code, work, work[ROW:], 1, work[ROW + 1 :], work[ROW + 2 :])
+    differences(code, table, work, work[ROW:], 1, work[ROW + 1 :], work[ROW + 2 :])
     return t_1, d_1, work[ROW + 1], work[ROW + 2]

@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 
 from ntk_prior.architecture import Architecture, require_integer, require_real, shown
 from ntk_prior.budget import Budget
@@ -165,7 +164,7 @@ class Model:
         if n == 0:
             return self
         before = self.log_odds(rows)
-        expected, weight = expit(before), np.full(n, PSEUDO_TRIALS / n)
+        expected, weight = probability(before), np.full(n, PSEUDO_TRIALS / n)
         fit = LogisticRegression(C=1e3).fit(
             np.tile(before, 3)[:, None],
             np.concatenate([outcomes, np.ones(n, dtype=bool), np.zeros(n, dtype=bool)]),
@@ -202,7 +201,7 @@ class Calibration:
             shape: Of the same networks.
         """
         rows = features(found, shape)
-        trains, generalizes = (expit(model.log_odds(rows)) for model in (self.trains, self.generalizes))
+        trains, generalizes = (probability(model.log_odds(rows)) for model in (self.trains, self.generalizes))
         # The models have seen no rates far beyond, where nothing but overshooting is left, and no kernel that is not
         # finite.
         hopeless = (np.asarray(found.log_overshoot) > _OVERSHOOTS) | (np.asarray(found.log_kappa) >= LARGEST)
@@ -243,8 +242,8 @@ class Calibration:
         trained, known, good = split(outcomes)
         used = len(outcomes)
         return CalibrationReport(
-            reliability(expit(self.trains.log_odds(rows)), trained),
-            reliability(expit(self.generalizes.log_odds(rows[known])), good[known]),
+            reliability(probability(self.trains.log_odds(rows)), trained),
+            reliability(probability(self.generalizes.log_odds(rows[known])), good[known]),
             used,
             skipped,
             max(int(PSEUDO_TRIALS) - self.trials - used, 0),
@@ -292,6 +291,11 @@ def shipped_calibration() -> Calibration:
     """The calibration that comes with the package, fitted to trainings on CIFAR-10."""
     text = resources.files("ntk_prior").joinpath("calibration.json").read_text(encoding="utf-8")
     return Calibration.from_json(json.loads(text))
+
+
+def probability(log_odds: Array) -> Array:
+    """The logistic function (SciPy's takes longer to import than a verdict)."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -log_odds)))
 
 
 def _model_to_json(model: Model) -> dict[str, Any]:

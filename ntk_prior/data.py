@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits as _sklearn_digits
 
 from ntk_prior.architecture import require_integer
 from ntk_prior.files import expecting, read_bytes
@@ -60,7 +59,9 @@ class Images:
 
 def load_digits() -> Images:
     """The 8 x 8 digits that ship with scikit-learn: 1,437 for training, 360 for testing."""
-    x, y = _sklearn_digits(return_X_y=True)
+    from sklearn import datasets  # takes a second to import, which other images need not wait for
+
+    x, y = datasets.load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(x))
     x, y = x[order].reshape(-1, 8, 8, 1) / 16.0, y[order].astype(np.int64)
     split = 1437

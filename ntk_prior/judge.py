@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ntk_prior.activations import ERF, SIN, TABULATED, dual
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.compiled import entry, entry_summing, inlined, inner, inner_summing, on_all_cores
+from ntk_prior.compiled import PER_CONFIGURATION, entry, entry_summing, inlined, inner, inner_summing, on_all_cores
 from ntk_prior.ntk import Layers, propagate
 from ntk_prior.quadrature import GROWTH
 from ntk_prior.spectrum import LARGEST, Scene, eigenvalues, scene, view_name, workspace
@@ -149,7 +149,7 @@ def encode(values: Mapping[str, Any]) -> NDArray[np.void]:
         Array of ``CONFIGURATION``, shape (n,); n is 1 where all values are numbers.
     """
     n = max(len(value) if isinstance(value, np.ndarray) else 1 for value in values.values())
-    rows = np.empty(n, CONFIGURATION)
+    rows = np.empty(n, (np.record, CONFIGURATION))  # the interpreter reads row.field of records alone
     for name in CONFIGURATION.fields or ():
         rows[name] = values[name]
     return rows
@@ -216,7 +216,7 @@ def sides_of_rows(rows: NDArray[np.void], table: Array, task: Task, view: ViewNa
     return Sides(*out)
 
 
-@entry_summing
+@entry_summing(lambda rows, *_: PER_CONFIGURATION * len(rows) + rows["depth"].sum())
 def judge_rows(rows, table, stage, best, work, out):  # type: ignore[no-untyped-def]
     """From rows made by ``encode`` to both sides; fills ``out``, shape (fields, n), with the fields of ``Sides``."""
     for i in range(rows.shape[0]):
@@ -344,13 +344,13 @@ def _readout_fan(row, stage):  # type: ignore[no-untyped-def]
     return row.width * stage.n_pixels if row.cnn > 0.0 and row.pooling == 0.0 else row.width
 
 
-@entry
+@entry(lambda *_: PER_CONFIGURATION)
 def run_of(row, table, stage):  # type: ignore[no-untyped-def]
     """``Run`` of a row made by ``encode``."""
     return _run(row, table, stage)
 
 
-@entry_summing
+@entry_summing(lambda *_: PER_CONFIGURATION)
 def judge_modes(log_gap, log_max, log_own, lam, run, modes, best):  # type: ignore[no-untyped-def]
     """The fields of ``Sides`` from a spectrum that is known already; arguments as for ``_judge``."""
     return _judge(log_gap, log_max, log_own, lam, run, modes, best)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 
 from ntk_prior.activations import LAYER_WORK, dual, is_odd, layer
 from ntk_prior.architecture import Architecture
@@ -126,6 +125,8 @@ def _length_fixed_point(architecture: Architecture, step: Callable[[float, float
             return _RANGE[0] if start < 0 else _RANGE[1]
         value = growth(there)
         if (value > 0) != (start > 0):
+            from scipy.optimize import brentq  # takes longer to import than a verdict, which does without
+
             root = brentq(growth, min(here, there), max(here, there), xtol=1e-15, rtol=1e-14)
             return math.exp(float(root))
         here = there
@@ -150,6 +151,8 @@ def _correlation_fixed_point(
         return 0.0
     if excess(high) >= 0:
         return 2.0
+    from scipy.optimize import brentq  # as above
+
     return math.exp(float(brentq(excess, low, high, xtol=1e-15, rtol=1e-14)))
 
 

@@ -7,10 +7,9 @@ contracts the residuals on all training inputs by exp(-Theta t).
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from ntk_prior.activations import dual
@@ -92,7 +91,7 @@ class LearningCurve(NamedTuple):
 
 
 def measured_spectrum(
-    kernel: Float[np.ndarray, "m m"],
+    kernel: NDArray[np.floating[Any]],
     y: ArrayLike,
     *,
     architecture: Architecture | None = None,
@@ -142,8 +141,8 @@ def measured_spectrum(
 
 
 def learning_curve(
-    kernel: Float[np.ndarray, "m m"],
-    kernel_test: Float[np.ndarray, "n m"],
+    kernel: NDArray[np.floating[Any]],
+    kernel_test: NDArray[np.floating[Any]],
     y: ArrayLike,
     y_test: ArrayLike,
     steps: ArrayLike,

@@ -15,13 +15,14 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from numpy.typing import NDArray
 
 from ntk_prior.activations import RECTIFIER, ROW, Dual, diagonal, differences, dual
 from ntk_prior.architecture import Architecture
-from ntk_prior.compiled import entry, inner
+from ntk_prior.compiled import PER_CONFIGURATION, entry, inner
 
-Nodes = Float64[np.ndarray, " nodes"]
+Nodes = NDArray[np.float64]
+"""Shape (nodes,)."""
 
 TAIL_TOLERANCE = 1e-9
 """Relative accuracy at which the maps count as converged, so that the remaining layers have a closed form."""
@@ -150,7 +151,7 @@ def scratch(n: int) -> Scratch:
     return Scratch(np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(ROW))
 
 
-@entry
+@entry(lambda net, *_: PER_CONFIGURATION + net.depth)
 def propagate(net, cosines, group, spreads, variances, nodes):  # type: ignore[no-untyped-def]
     """Carry the diagonal and all nodes through the layers and the readout.
 
@@ -200,7 +201,7 @@ def propagate(net, cosines, group, spreads, variances, nodes):  # type: ignore[n
             keep, add = (0.0, inverse) if direct else (q * inverse, net.branch * inverse)
             through = w * d_1 * kept
             change = abs(q_next - q) * inverse
-        differences(net.code, nodes.row, eps, n, d_t, d_d)
+        differences(net.code, net.table, nodes.row, eps, n, d_t, d_d)
         own = unit if step < depth else unit * net.readout
         own_w, through_w, pulled, added = add * own * w, add * w, drop * d_1, w * drop * t_1
         for j in range(n):

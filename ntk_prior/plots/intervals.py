@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from scipy.special import betaincinv
-
 LEVEL = 0.95
 """Probability that an error bar covers."""
 
@@ -41,6 +39,8 @@ def share(hits: int, n: int) -> Interval:
     """
     if n == 0:
         return Interval(math.nan, 0.0, 1.0)
+    from scipy.special import betaincinv  # takes longer to import than a verdict, which does without
+
     tail = (1.0 - LEVEL) / 2.0
     a, b = hits + 0.5, n - hits + 0.5
     low = 0.0 if hits == 0 else float(betaincinv(a, b, tail))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 Array = NDArray[np.float64]
 Edge = tuple[int, int, int]
@@ -67,6 +66,8 @@ def _lines(values: Array, crossing: Callable[[Edge], tuple[float, float]]) -> Ar
 
 
 def _crossing(function: Callable[[float, float], float], x: Array, y: Array, edge: Edge) -> tuple[float, float]:
+    from scipy.optimize import brentq  # takes longer to import than a verdict, which does without
+
     i, j, along_x = edge
     if along_x:
         return float(brentq(function, x[j], x[j + 1], args=(y[i],), xtol=_PRECISION)), float(y[i])
