@@ -97,7 +97,8 @@ def _layer_map(architecture: Architecture) -> Callable[[float, float], _Map]:
     work = np.empty(LAYER_WORK)
 
     def step(inner: float, eps: float) -> _Map:
-        t_1, gain, d_t, d_d = layer(*activation, inner, eps, work)
+        # Python's numbers overflow to infinity without a warning.
+        t_1, gain, d_t, d_d = map(float, layer(*activation, inner, eps, work))
         keep = architecture.keep_rate
         q_next = architecture.weight_variance * inner * t_1 / keep + architecture.bias_variance
         gap = architecture.weight_variance * inner * ((1 / keep - 1) * t_1 + d_t)
