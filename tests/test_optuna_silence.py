@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from known_priors import is_silent, likes_small_x
@@ -79,10 +80,51 @@ def test_an_attribute_that_no_trial_has_is_an_error() -> None:
         trial.set_user_attr("train_acc", 0.5)
         return trial.suggest_float("x", 0, 1)
 
-    study = optuna.create_study(sampler=RandomSampler())
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler())
     study.optimize(objective, n_trials=2)
     assert [one.train_accuracy for one in finished_trials(study, train_accuracy="train_acc")] == [0.5, 0.5]
     with pytest.raises(
         ValueError, match="train_accuracy: expected a user attribute of the study's trials, such as tra"
     ):
         finished_trials(study, train_accuracy="train_accuracy")
+
+
+def of_error(trial: Trial) -> float:
+    """Minimizes an error."""
+    trial.set_user_attr("accuracy", 1 - trial.suggest_float("error", 0, 1))
+    return trial.params["error"]
+
+
+def test_what_a_study_minimizes_is_never_read_as_an_accuracy() -> None:
+    study = optuna.create_study(sampler=RandomSampler(seed=0))
+    with pytest.raises(ValueError, match="test_accuracy: expected the name of a user attribute, since the study mini"):
+        finished_trials(study)
+    study.optimize(of_error, n_trials=3)
+    for options in ({}, {"train_accuracy": "accuracy"}):
+        with pytest.raises(ValueError, match="test_accuracy: .* minimizes its objective, .*test_accuracy='test_accura"):
+            finished_trials(study, **options)
+    found = finished_trials(study, test_accuracy="accuracy")
+    assert [one.test_accuracy for one in found] == [1 - trial.value for trial in study.trials]
+
+
+@pytest.mark.parametrize("given", [np.float32(0.5), np.float64(0.5), 1, 0])
+def test_accuracies_may_be_numbers_of_any_kind(given: Any) -> None:
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler())
+    study.add_trial(optuna.create_trial(value=0.5, user_attrs={"accuracy": given, "diverged": np.bool_(False)}))
+    (found,) = finished_trials(study, test_accuracy="accuracy", diverged="diverged")
+    assert (found.test_accuracy, found.diverged) == (float(given), False)
+
+
+@pytest.mark.parametrize("given", [True, np.bool_(True), "0.5", float("nan"), [0.5], 50])
+def test_what_is_no_accuracy_is_not_taken_for_one(given: Any) -> None:
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler())
+    study.add_trial(optuna.create_trial(value=0.5, user_attrs={"accuracy": given}))
+    with pytest.raises(ValueError, match=r"trial 0: expected an accuracy in \[0, 1\] as the user attribute 'accuracy'"):
+        finished_trials(study, test_accuracy="accuracy")
+
+
+def test_a_divergence_is_said_by_true_or_false() -> None:
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler())
+    study.add_trial(optuna.create_trial(value=0.5, user_attrs={"diverged": "False"}))
+    with pytest.raises(ValueError, match="trial 0: expected True or False as the user attribute 'diverged', received"):
+        finished_trials(study, diverged="diverged")
