@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,7 +86,7 @@ class Trust(NamedTuple):
     ranking: float
 
 
-def trust_in_view_of(evidence: Sequence[Evidence], threshold: float) -> Trust:
+def trust_in_view_of(evidence: Sequence[Evidence], threshold: float, withdrawn: Container[str] | None = None) -> Trust:
     """How far a prior is still believed, see ``trust_in_refusals`` and ``trust_in_ranking``.
 
     Where the order of scores is wrong beyond doubt (p below 1 / PATIENCE^2), refusals lose trust as well: a tuner that
@@ -95,13 +96,16 @@ def trust_in_view_of(evidence: Sequence[Evidence], threshold: float) -> Trust:
     Args:
         evidence: The latest ``EVIDENCE_WINDOW`` finished trials at most.
         threshold: That of the ``Screen``.
+        withdrawn: ``withdrawn_verdicts`` of these, where that is at hand.
     """
     held_back = [one.plain and one.score < threshold for one in evidence]
-    refusals = trust_in_refusals(held_back, [one.losses for one in evidence])
-    withdrawn = withdrawn_verdicts(evidence, threshold)
-    counts = [one for one in evidence if one.verdict not in withdrawn]
-    scores = np.array([one.score for one in counts])
-    ranks = _joint_ranks([one.losses for one in counts])
+    ranks = _joint_ranks([one.losses for one in evidence])
+    refusals = trust_in_refusals(held_back, ranks)
+    if withdrawn is None:
+        withdrawn = withdrawn_verdicts(evidence, threshold)
+    counts = [one.verdict not in withdrawn for one in evidence]
+    scores = np.array([one.score for one in evidence])[counts]
+    ranks = ranks if all(counts) else _joint_ranks([one.losses for one in compress(evidence, counts)])
     ranking, coarse = trust_in_ranking(scores, ranks), trust_in_ranking(np.round(scores, 1), ranks)
     return Trust(min(refusals, PATIENCE * coarse), ranking)
 
