@@ -60,7 +60,7 @@ def prune_if_infeasible(
         optuna.TrialPruned: If the prior refuses, with its reason.
         RuntimeError: If ``constraint`` is asked for and Optuna has no ``Trial.set_constraint``.
     """
-    if not isinstance(trial, optuna.trial.BaseTrial):
+    if not _is_trial(trial):
         raise TypeError(f"trial: expected the optuna.Trial of the objective, received {trial!r}")
     if not callable(prior):
         raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {prior!r}")
@@ -97,6 +97,12 @@ def prune_if_infeasible(
     if refused:
         raise optuna.TrialPruned(f"refused by the prior ({judgement.verdict}): {judgement.reason}")
     return judgement
+
+
+def _is_trial(trial: Any) -> bool:
+    """Whether this is one of Optuna's trials, or a wrapper of one with its public names."""
+    number, params = getattr(trial, "number", None), getattr(trial, "params", None)
+    return isinstance(trial, optuna.trial.BaseTrial) or (isinstance(number, int) and isinstance(params, Mapping))
 
 
 def _screen(trial: optuna.Trial, threshold: float | None, epsilon: float | None, seed: int | None) -> Screen:

@@ -37,6 +37,9 @@ from ntk_prior_optuna.space import JointSpace, Space, require_space
 BYPASSED = (Drawn.PLAIN, Drawn.UNJUDGED, Drawn.UNSEEN)
 """Configurations that the prior had no say in."""
 
+LONGEST_NAME = 500
+"""Characters of a base sampler's name that are kept."""
+
 T = TypeVar("T")
 
 
@@ -222,7 +225,7 @@ class NTKPriorSampler(BaseSampler):
 
     def _note_settings(self, study: Study, history: History) -> None:
         """Keep in the study what a report should say of its sampler, unless this process knows that it is there."""
-        settings = {"base_sampler": str(self._base_sampler), **vars(self.screen)}
+        settings = {"base_sampler": str(self._base_sampler)[:LONGEST_NAME], **vars(self.screen)}
         if not self._seeded:
             settings["seed"] = None
         # By the storage, since the study may be a pruner's stand-in that has no attributes.
