@@ -106,10 +106,11 @@ class Wrapper:
 
     def __init__(self, trial: optuna.Trial) -> None:
         self._delegate = trial
-        self.number, self.params = trial.number, trial.params
+        self.number, self.params = trial.number, dict(trial.params)
 
     def suggest_float(self, name: str, low: float, high: float) -> float:
-        return self._delegate.suggest_float(name, low, high)
+        self.params[name] = self._delegate.suggest_float(name, low, high)
+        return float(self.params[name])
 
     def set_user_attr(self, key: str, value: Any) -> None:
         self._delegate.set_user_attr(key, value)
@@ -130,7 +131,8 @@ def test_a_trial_that_no_study_runs_is_judged_and_never_pruned(constraint: bool)
     else:
         study.optimize(sphere, n_trials=1)
     assert objective(study.best_trial) == objective(FixedTrial({"x": 1.0, "y": 0.0})) == study.best_value
-    wrapped = study.ask({"x": FloatDistribution(1, 1), "y": FloatDistribution(0, 0)})
+    study.sampler = PartialFixedSampler({"x": 1.0, "y": 0.0}, RandomSampler())
+    wrapped = study.ask()
     assert objective(Wrapper(wrapped)) == study.best_value
     assert "ntk_prior" not in wrapped.user_attrs
 

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial
 
 from ntk_prior.screening import Draw, Screen
 from ntk_prior_optuna.history import History
 from ntk_prior_optuna.internals import DraftStudy, draws_uniformly, is_expensive
+from ntk_prior_optuna.runners_up import RunnersUp
 from ntk_prior_optuna.space import JointSpace, Space, holds, single_value, translated, uniform_draw
 
 EXPENSIVE_DRAWS = 3
@@ -93,26 +94,41 @@ class Proposals:
     def of_base(self) -> Iterator[Draw[Point]]:
         """The base sampler's draws, completed by its independent sampler.
 
-        Where these are uniform, those after the first one are drawn here, from the same distribution in less time.
+        The first one is its own. Where it draws uniformly, the others are drawn here, from the same distribution in
+        less time, and those of TPE are the runners-up of the first one.
         """
-        base, screen, study, trial, _ = self._asked
+        base, screen, study, trial, history = self._asked
+        remembers = RunnersUp(base) if type(base) is TPESampler else None
+        asked = base if remembers is None else remembers.sampler
         inferred = self._space.of_base() if isinstance(self._space, JointSpace) else self._space
         for _ in range(EXPENSIVE_DRAWS) if is_expensive(base) else repeat(None):
             draft = DraftStudy(study, trial._trial_id)
             seen = cast("Study", draft)
-            relative = {
-                name: translated(value, inferred.get(name, self._space[name]), self._space[name])
-                for name, value in base.sample_relative(seen, trial, inferred).items()
-                if name in self._space
-            }
-            as_drawn = {**relative, **self._drawn_alone(seen, self._others(relative))}
-            varying = self._ranges(as_drawn)
-            outside = {name: one for name, one in varying.items() if not holds(one, relative.get(name))}
-            params = {**as_drawn, **self._drawn_alone(seen, outside)}
+            relative = self._translated(asked.sample_relative(seen, trial, inferred), inferred)
             self._writes = draft.writes
-            yield self._draw(params, as_drawn, own=True)
+            yield self._completed(asked, seen, relative)
             if not relative and draws_uniformly(base, study):
                 yield from self._uniform(np.random.default_rng(screen.tuner_seed(trial.number, _START_UP)))
+            if remembers is not None:
+                competing = screen.competing(trial.number, history.trust(screen.threshold))
+                for values in remembers.further(competing):
+                    yield self._completed(base, seen, self._translated(values, self._stored))
+
+    def _translated(self, values: Mapping[str, Any], sources: Space) -> dict[str, Any]:
+        """Values of these distributions as the objective gives them, of the parameters that are to be drawn."""
+        space = self._space
+        return {
+            name: translated(value, sources.get(name, space[name]), space[name])
+            for name, value in values.items()
+            if name in space
+        }
+
+    def _completed(self, base: BaseSampler, seen: Study, relative: dict[str, Any]) -> Draw[Point]:
+        """A draw of the base sampler with the parameters that its relative space lacks."""
+        as_drawn = {**relative, **self._drawn_alone(base, seen, self._others(relative))}
+        varying = self._ranges(as_drawn)
+        outside = {name: one for name, one in varying.items() if not holds(one, relative.get(name))}
+        return self._draw({**as_drawn, **self._drawn_alone(base, seen, outside)}, as_drawn, own=True)
 
     def uniform(self) -> Iterator[Draw[Point]]:
         """Uniform draws over the whole space."""
@@ -136,8 +152,8 @@ class Proposals:
         likely = self._branches.like({**self._constants, **params, **self._fixed}).distributions
         return {name: likely.get(name, self._space[name]) for name in self._varying}
 
-    def _drawn_alone(self, seen: Study, distributions: Space) -> dict[str, Any]:
-        base, trial = self._asked.base, self._asked.trial
+    def _drawn_alone(self, base: BaseSampler, seen: Study, distributions: Space) -> dict[str, Any]:
+        trial = self._asked.trial
         return {
             name: drawn_alone(base, seen, trial, name, self._stored.get(name, one), one)
             for name, one in distributions.items()

@@ -53,10 +53,21 @@ class NTKPriorSampler(BaseSampler):
     than the prior knows. Where the prior refuses all of half of ``max_draws``, the draws are uniform over the space; if
     those are refused too, the best-scored one is launched. Without ``search_space`` the space of the first trials is
     unknown, and they are the base sampler's. Configurations that the prior is silent about (``outside_theory``,
-    parameters missing) are never refused, nor are enqueued trials, and they keep the share of trials that the base
-    sampler gives them: a refused draw is made again until the prior knows the new one. In a conditional space a draw is
-    judged by the parameters that finished trials with its categorical values used. ``GridSampler`` and
-    ``BruteForceSampler`` are left as they are, since they must visit each point: use ``prune_if_infeasible`` with them.
+    parameters missing) are never refused, nor are enqueued trials and those that repeat a failed one, and they keep the
+    share of trials that the base sampler gives them: a refused draw is made again until the prior knows the new one.
+    ``GridSampler`` and ``BruteForceSampler`` are left as they are, since they must visit each point: use
+    ``prune_if_infeasible`` with them.
+
+    The space may change from trial to trial. In a conditional space a draw is judged by the parameters that finished
+    trials with its categorical values used. A parameter whose range has changed is drawn from the latest one, of a
+    trial with the same categorical values if there is one; where the trial then suggests a range that does not hold the
+    value, it is drawn again within that range, and judged together with the other values of the trial. Screening stops
+    only where the prior has no more to say of what trials use; the log then says so, once. It also names, once in a
+    study, the parameters that the prior does not look at.
+
+    The first draw is always the base sampler's own, and so is every audited trial. To make further ones cheap, those of
+    ``RandomSampler``, and of ``TPESampler`` in its start-up, are drawn here, from the same distribution; later
+    ``TPESampler``, which proposes the best of 24 candidates, is not asked again: its next best candidates follow.
 
     What a wrong prior can cost:
 
@@ -78,15 +89,19 @@ class NTKPriorSampler(BaseSampler):
        any one time.
 
     Each trial's user attribute ``ntk_prior`` holds score, verdict, reason and how the configuration was drawn, its
-    system attribute ``ntk_prior:refused`` the first 32 draws that were refused before it, and the study's user
-    attribute ``ntk_prior`` these settings. At most three attributes are written for a trial, the base sampler's own not
-    counted, and nothing is kept outside the storage.
+    system attribute ``ntk_prior:refused`` the first 32 draws that were refused before it, without reasons (ask the
+    prior again), and the study's user attribute ``ntk_prior`` these settings. ``drawn`` tells three kinds of trials
+    apart that the prior had no say in: ``plain`` is an audit, or the prior has lost trust; ``unseen`` could not be
+    asked about before the trial ran, because its parameters were not known or were others than those drawn; and of
+    ``unjudged`` the prior had nothing to say. The first two are evidence about the prior. Trials of which the user has
+    fixed all values are ``enqueued``, and points of a grid without a gate ``unseen``. At most three attributes are
+    written for a trial, the base sampler's own not counted, of 60,000 bytes at most, and nothing that outlives a trial
+    is kept outside the storage.
 
     Args:
         prior: Maps a configuration to its feasibility: an ``ntk_prior.NTKPrior``.
         base_sampler: The sampler that draws; None for ``TPESampler()``.
-        search_space: Names and distributions that trials will use, for screening from the first trial on, and in
-            spaces whose ranges change from trial to trial. Then draws are judged by the parameters named here.
+        search_space: Names and distributions that trials will use, for screening from the first trial on.
         threshold: Draws that score lower are refused.
         epsilon: Share of trials that bypass the prior; 0 for none.
         max_draws: Draws judged for one trial at most. Of the base sampler's, at most half as many; 3 of a
@@ -268,9 +283,13 @@ class NTKPriorSampler(BaseSampler):
         if not trial.params:
             return
         params = history.params(trial)
-        judgement = judge(self._prior, params)
-        warn_of_unread(study, history.told, self._prior, params, judgement)
         noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
+        if plan is not None and plan.config == params and noted is not None and noted.score is not None:
+            # The prior was asked about this configuration when it was drawn, and the note has its answer.
+            warn_of_unread(study, history.told, self._prior, params, noted.score)
+            return
+        judgement = judge(self._prior, params)
+        warn_of_unread(study, history.told, self._prior, params, score_of(judgement))
         if (noted is not None and noted.gated) or f"constraints:{ATTRIBUTE}" in trial.system_attrs:
             return
         warn_if_failed(judgement, trial.number, history.told)

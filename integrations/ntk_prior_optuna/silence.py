@@ -58,7 +58,7 @@ def warn_if_fallen_silent(study: Study, history: History, judgement: Judgement) 
         )
 
 
-def warn_of_unread(study: Study, told: set[str], prior: Prior, config: Mapping[str, Any], judgement: Judgement) -> None:
+def warn_of_unread(study: Study, told: set[str], prior: Prior, config: Mapping[str, Any], score: float | None) -> None:
     """Warn once in a study of parameters that the prior does not look at.
 
     Args:
@@ -66,10 +66,10 @@ def warn_of_unread(study: Study, told: set[str], prior: Prior, config: Mapping[s
         told: Kinds of warnings that this process has given.
         prior: Says by ``unread`` what it does not look at; one without is taken to look at everything.
         config: The parameters of a trial.
-        judgement: What the prior says of it. Of a silent prior ``warn_if_silent`` tells more.
+        score: The prior's score of it. Of a silent prior ``warn_if_silent`` tells more.
     """
     unread = getattr(prior, "unread", None)
-    if unread is None or "unread" in told or score_of(judgement) is None:
+    if unread is None or "unread" in told or score is None:
         return
     ignored = unread(config)
     if ignored:
