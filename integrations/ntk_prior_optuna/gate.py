@@ -127,5 +127,5 @@ def _drawn(trial: optuna.Trial, screen: Screen, noted: Record | None, judgement:
 def _history(study: optuna.Study) -> History:
     """The history of a study, the same that its sampler has."""
     sampler = found_in(study.sampler)
-    histories = _WITHOUT_SAMPLER if sampler is None else sampler.histories
+    histories = _WITHOUT_SAMPLER if sampler is None else sampler._histories
     return histories.of(study, trials_of(study))

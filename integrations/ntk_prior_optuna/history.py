@@ -62,10 +62,12 @@ class Plan(NamedTuple):
     Attributes:
         config: The configuration that the prior was asked about.
         drawn: How it came about.
+        is_noted: Whether the trial's note is about this configuration, and not about an earlier one.
     """
 
     config: Mapping[str, Any]
     drawn: Drawn
+    is_noted: bool
 
 
 class History:
@@ -223,18 +225,28 @@ class Histories:
         self._lock = Lock()
         self._by_storage: WeakKeyDictionary[Any, dict[tuple[int, str], History]] = WeakKeyDictionary()
 
-    def of(self, study: Study, trials: Sequence[FrozenTrial] = ()) -> History:
-        """The history of a study.
+    def of(self, study: Study, trials: Sequence[FrozenTrial] | None = None) -> History:
+        """The history of a study, up to date.
 
         Args:
             study: The study.
-            trials: Its trials by number, to bring the history up to date; none to take it as it is.
+            trials: Its trials by number; None for those that the base sampler sees.
         """
+        if trials is None:
+            trials = study._get_trials(deepcopy=False, use_cache=True)
         with self._lock:
-            of_storage = self._by_storage.setdefault(study._storage, {})
-            history = of_storage.setdefault((study._study_id, study.study_name), History())
+            history = self._kept(study)
             history.update(trials, study.directions)
             return history
+
+    def as_it_is(self, study: Study) -> History:
+        """The history of a study, as of the last update."""
+        with self._lock:
+            return self._kept(study)
+
+    def _kept(self, study: Study) -> History:
+        of_storage = self._by_storage.setdefault(study._storage, {})
+        return of_storage.setdefault((study._study_id, study.study_name), History())
 
     def __reduce__(self) -> tuple[type[Histories], tuple[()]]:
         return Histories, ()

@@ -97,7 +97,7 @@ class Proposals:
         The first one is its own. Where it draws uniformly, the others are drawn here, from the same distribution in
         less time, and those of TPE are the runners-up of the first one.
         """
-        base, screen, study, trial, history = self._asked
+        base, screen, study, trial, _ = self._asked
         remembers = RunnersUp(base) if type(base) is TPESampler else None
         asked = base if remembers is None else remembers.sampler
         inferred = self._space.of_base() if isinstance(self._space, JointSpace) else self._space
@@ -110,8 +110,7 @@ class Proposals:
             if not relative and draws_uniformly(base, study):
                 yield from self._uniform(np.random.default_rng(screen.tuner_seed(trial.number, _START_UP)))
             if remembers is not None:
-                competing = screen.competing(trial.number, history.trust(screen.threshold))
-                for values in remembers.further(competing):
+                for values in remembers.further():
                     yield self._completed(base, seen, self._translated(values, self._stored))
 
     def _translated(self, values: Mapping[str, Any], sources: Space) -> dict[str, Any]:

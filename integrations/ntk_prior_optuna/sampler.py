@@ -143,7 +143,7 @@ class NTKPriorSampler(BaseSampler):
         coins = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self.screen = Screen(threshold, epsilon, max_draws, coins, candidates)
         self._gate_only = repeats_itself(self._base_sampler)
-        self.histories = Histories()
+        self._histories = Histories()
 
     def __str__(self) -> str:
         return f"{type(self).__name__}({self._base_sampler})"
@@ -166,7 +166,7 @@ class NTKPriorSampler(BaseSampler):
         inferred = self._base_sampler.infer_relative_search_space(study, trial)
         if self._gate_only:
             return inferred
-        history = self._up_to_date(study)
+        history = self._histories.of(study)
         known = {**(self._declared or {}), **history.branches.latest, **inferred}
         drawn = (name for name in known if name in inferred or self._is_drawn(name, known[name], history))
         joint = {name: self._as_given(name, known[name], history) for name in sorted(drawn)}
@@ -180,7 +180,7 @@ class NTKPriorSampler(BaseSampler):
             return self._base_sampler.sample_relative(study, trial, search_space)
         if self._seeded:
             reseed(self._base_sampler, self.screen.tuner_seed(trial.number))
-        history = self._up_to_date(study)
+        history = self._histories.of(study)
         self._note_settings(study, history)
         fixed = {**fixed_params(self, trial), **fixed_params(study.sampler, trial)}
         asked = Asked(self._base_sampler, self.screen, study, trial, history)
@@ -193,7 +193,7 @@ class NTKPriorSampler(BaseSampler):
         publish(study, trial, point.writes, params, own=point.own)
         noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
         given = decided or is_given(trial) or (noted is not None and noted.drawn is Drawn.ENQUEUED)
-        history.plan(trial._trial_id, Plan(point.config, choice.drawn))
+        history.plan(trial._trial_id, Plan(point.config, choice.drawn, is_noted=True))
         record = Record.of(choice.judgement, Drawn.ENQUEUED if given else choice.drawn)
         if record.score is not None:
             self._note(study, trial, record)
@@ -220,9 +220,6 @@ class NTKPriorSampler(BaseSampler):
             competing=self.screen.competing(trial.number, trust),
             withdrawn=history.withdrawn(self.screen.threshold),
         )
-
-    def _up_to_date(self, study: Study) -> History:
-        return self.histories.of(study, study._get_trials(deepcopy=False, use_cache=True))
 
     def _is_drawn(self, name: str, distribution: BaseDistribution, history: History) -> bool:
         return name in history.branches.varying or not distribution.single()
@@ -261,7 +258,7 @@ class NTKPriorSampler(BaseSampler):
             return self._base_sampler.sample_independent(study, trial, param_name, param_distribution)
         if self._seeded:
             reseed(self._base_sampler, self.screen.tuner_seed(trial.number, crc32(param_name.encode())))
-        history = self.histories.of(study)
+        history = self._histories.as_it_is(study)
         if isinstance(param_distribution, CategoricalDistribution):
             history.given[param_name] = param_distribution
         plan = history.plans.get(trial._trial_id)
@@ -272,19 +269,20 @@ class NTKPriorSampler(BaseSampler):
         single = OneParameter(asked, {**plan.config, **trial.params}, param_name, param_distribution)
         choice = self._chosen(trial, history, single.of_base(), single.uniform())
         drawn = choice.drawn if choice.drawn in (Drawn.UNIFORM, Drawn.BEST_OF_REFUSED) else plan.drawn
-        history.plan(trial._trial_id, Plan({**plan.config, param_name: choice.origin}, drawn))
+        history.plan(trial._trial_id, Plan({**plan.config, param_name: choice.origin}, drawn, is_noted=False))
         return choice.origin
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Leave it to the base sampler, then correct the note by the parameters that the trial has really used."""
         self._base_sampler.after_trial(study, trial, state, values)
-        history = self.histories.of(study)
+        history = self._histories.as_it_is(study)
         plan = history.plans.pop(trial._trial_id, None)
         if not trial.params:
             return
         params = history.params(trial)
         noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
-        if plan is not None and plan.config == params and noted is not None and noted.score is not None:
+        as_planned = plan is not None and plan.is_noted and plan.config == params
+        if as_planned and noted is not None and noted.score is not None:
             # The prior was asked about this configuration when it was drawn, and the note has its answer.
             warn_of_unread(study, history.told, self._prior, params, noted.score)
             return
