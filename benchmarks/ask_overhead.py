@@ -1,38 +1,40 @@
-"""Time that the prior's sampler adds to ``ask`` in memory, against the base sampler alone in the same run.
+"""Time that the prior's sampler and its gate add to a trial in memory, against the base sampler alone in the same run.
 
-    python benchmarks/ask_overhead.py [TRIALS]
+    python benchmarks/ask_overhead.py [REPEATS]
 
-One ``ask`` here includes the draws of all parameters. The two studies take turns, so that both see the same machine.
-Three priors: the real one; one that accepts everything at no cost (what the wrapping alone costs); and the real one
-over a space of which it refuses most (what drawing again costs).
+A trial here is one ``ask`` with the draws of all parameters, and the ``tell``. The studies hold 0, 100, 1,000 or 10,000
+finished trials with random values, so that no sampler learns to avoid what the prior refuses. The two take turns, and
+time is that of the thread, so that both see the same machine. Spaces: one of which the prior accepts most; one of which
+it refuses most; a conditional one; and one with 63 parameters, of which it looks at 4.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 
 import ntk_prior as ntp
-from ntk_prior.screening import Judgement, Prior
-from ntk_prior_optuna import NTKPriorSampler
+from ntk_prior.screening import Drawn, Prior, Record
+from ntk_prior_optuna import NTKPriorSampler, prune_if_infeasible
+from ntk_prior_optuna.space import uniform_draw
 
 Space = dict[str, BaseDistribution]
 
 BASES: dict[str, Callable[[], BaseSampler]] = {
     "random": lambda: RandomSampler(seed=0),
     "tpe": lambda: TPESampler(seed=0),
-    "cmaes": lambda: CmaEsSampler(seed=0, warn_independent_sampling=False),
     "nsga2": lambda: NSGAIISampler(seed=0),
-    "qmc": lambda: QMCSampler(seed=0),
 }
 KIND = CategoricalDistribution(["erf", "tanh", "relu"])
 EASY: Space = {
@@ -42,48 +44,81 @@ EASY: Space = {
     "activation": KIND,
 }
 HARD: Space = {**EASY, "weight_variance": FloatDistribution(0.5, 8.0), "depth": IntDistribution(1, 128)}
+SPACES: dict[str, Space] = {
+    "easy": EASY,
+    "hard": HARD,
+    "conditional": {
+        **HARD,
+        "optimizer_kind": CategoricalDistribution(["a", "b"]),
+        "rate_of_a": FloatDistribution(1e-4, 1e-2, log=True),
+        "rate_of_b": FloatDistribution(1e-2, 1.0, log=True),
+    },
+    "63 parameters": {**EASY, **{f"p{n:02}": FloatDistribution(0.0, 1.0) for n in range(59)}},
+}
+LENGTHS = (0, 100, 1_000, 10_000)
 
 
-class Accepted:
-    """A judgement that costs nothing."""
-
-    score, verdict, reason = 1.0, "feasible", "free"
-
-
-def accepts(_: Mapping[str, Any]) -> Accepted:
-    """A prior that costs nothing."""
-    return Accepted()
+def used(space: Space, number: int) -> Space:
+    """What trial ``number`` suggests: of the conditional space one rate."""
+    other = "rate_of_b" if number % 2 else "rate_of_a"
+    return {name: one for name, one in space.items() if name != other}
 
 
-def objective(params: Mapping[str, Any]) -> float:
-    """Smooth, best at moderate depth near criticality."""
-    return float((params["weight_variance"] - 1.7) ** 2 + params["bias_variance"] + (params["depth"] / 8 - 1) ** 2)
+def study_of(sampler: BaseSampler, space: Space, prior: Prior, trials: int) -> optuna.Study:
+    """A study with finished trials, each with the prior's note."""
+    study = optuna.create_study(sampler=sampler)
+    generator = np.random.default_rng(0)
+    for number in range(trials):
+        distributions = dict(used(space, number))
+        params = uniform_draw(distributions, generator)
+        if "optimizer_kind" in params:
+            params["optimizer_kind"] = "ab"[number % 2]
+        note = Record.of(prior(params), Drawn.PLAIN if number % 10 == 0 else Drawn.SCREENED)._replace(reason="")
+        study.add_trial(
+            optuna.create_trial(
+                params=params,
+                distributions=distributions,
+                value=float(generator.random()),
+                user_attrs={"ntk_prior": note.to_json()},
+            )
+        )
+    return study
 
 
-def ask(study: optuna.Study, space: Space) -> float:
-    """Seconds of one ask; the trial is told afterwards."""
-    begin = time.perf_counter()
-    trial = study.ask(space)
-    seconds = time.perf_counter() - begin
-    study.tell(trial, objective(trial.params))
-    return seconds
+def trial_seconds(study: optuna.Study, space: Space, gate: Prior | None = None) -> tuple[float, float]:
+    """Seconds of the ask and tell of one trial, and of the gate in between."""
+    begin = time.thread_time()
+    trial = study.ask(used(space, len(study._storage.get_all_trials(study._study_id, deepcopy=False))))
+    asked = time.thread_time() - begin
+    begin, pruned = time.thread_time(), False
+    if gate is not None:
+        try:
+            prune_if_infeasible(trial, gate)
+        except optuna.TrialPruned:
+            pruned = True
+    gated = time.thread_time() - begin
+    begin = time.thread_time()
+    study.tell(trial, state=TrialState.PRUNED) if pruned else study.tell(trial, 0.5)
+    return asked + time.thread_time() - begin, gated
 
 
-def compare(base: Callable[[], BaseSampler], prior: Prior, space: Space, trials: int) -> tuple[float, ...]:
-    """Median ask of the base alone and with the prior and mean added, in ms; draws judged for each trial."""
-    asked = 0
+class Overhead(NamedTuple):
+    """Milliseconds: a trial of the base sampler alone and with the prior, and the gate with and without the sampler."""
 
-    def counted(config: Mapping[str, Any]) -> Judgement:
-        nonlocal asked
-        asked += 1
-        return prior(config)
+    alone: float
+    both: float
+    gate: float
+    gate_alone: float
 
-    alone = optuna.create_study(sampler=base())
-    wrapped = optuna.create_study(sampler=NTKPriorSampler(counted, base(), search_space=space, seed=0))
-    seconds = np.array([(ask(alone, space), ask(wrapped, space)) for _ in range(trials)]) * 1e3
-    # The prior is asked once more when a trial ends.
-    judged = asked / trials - 1
-    return *np.median(seconds, axis=0), float(np.mean(seconds[:, 1] - seconds[:, 0])), judged
+
+def measured(base: Callable[[], BaseSampler], prior: Prior, space: Space, trials: int, repeats: int) -> Overhead:
+    """Medians over ``repeats`` trials each."""
+    alone = study_of(base(), space, prior, trials)
+    both = study_of(NTKPriorSampler(prior, base(), seed=0), space, prior, trials)
+    trial_seconds(alone, space, prior), trial_seconds(both, space, prior)
+    asked = [(trial_seconds(alone, space)[0], trial_seconds(both, space)[0]) for _ in range(repeats)]
+    gates = [(trial_seconds(both, space, prior)[1], trial_seconds(alone, space, prior)[1]) for _ in range(repeats)]
+    return Overhead(*np.median(asked, axis=0) * 1e3, *np.median(gates, axis=0) * 1e3)
 
 
 def compiled_prior() -> ntp.NTKPrior:
@@ -94,34 +129,23 @@ def compiled_prior() -> ntp.NTKPrior:
     return prior
 
 
-def main(trials: int) -> None:
-    """Print one row for each base sampler and prior."""
+def main(repeats: int) -> None:
+    """Print one row for each space, base sampler and length of the study."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    real = compiled_prior()
-    priors: dict[str, tuple[Prior, Space]] = {
-        "free": (accepts, EASY),
-        "NTKPrior": (real, EASY),
-        "NTKPrior, hard space": (real, HARD),
-    }
-    table = Table(title=f"ask in memory, {trials} trials, milliseconds (Optuna {optuna.__version__})")
-    for column in (
-        "base",
-        "prior",
-        "base alone",
-        "with prior",
-        "ratio",
-        "added (median)",
-        "added (mean)",
-        "draws judged",
-    ):
-        table.add_column(column, justify="left" if column in ("base", "prior") else "right")
-    for base_name, base in BASES.items():
-        for prior_name, (prior, space) in priors.items():
-            alone, both, mean, judged = compare(base, prior, space, trials)
-            numbers = (f"{alone:.2f}", f"{both:.2f}", f"{both / alone:.2f}", f"{both - alone:.2f}", f"{mean:.2f}")
-            table.add_row(base_name, prior_name, *numbers, f"{judged:.1f}")
-    Console(width=120).print(table)
+    prior = compiled_prior()
+    table = Table(title=f"milliseconds a trial, medians of {repeats} (Optuna {optuna.__version__})")
+    columns = ("alone", "with prior", "ratio", "added", "gate", "gate / alone", "gate without sampler")
+    for column in ("space", "base", "trials", *columns):
+        table.add_column(column, justify="left" if column in ("space", "base") else "right")
+    for (space_name, space), (base_name, base), trials in product(SPACES.items(), BASES.items(), LENGTHS):
+        if base_name != "random" and trials == LENGTHS[-1]:
+            continue  # these samplers alone take a tenth of a second and more then
+        found = measured(base, prior, space, trials, repeats)
+        numbers = (found.alone, found.both, found.both / found.alone, found.both - found.alone)
+        gates = (found.gate, found.gate / found.alone, found.gate_alone)
+        table.add_row(space_name, base_name, f"{trials:,}", *(f"{number:.2f}" for number in (*numbers, *gates)))
+    Console(width=140).print(table)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 40)

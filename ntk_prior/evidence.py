@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,18 +45,18 @@ def withdrawn_verdicts(evidence: Sequence[Evidence], threshold: float) -> dict[s
     Args:
         evidence, threshold: As for ``trust_in_view_of``.
     """
-    passed = [one.losses for one in evidence if one.score >= threshold]
-    audited: dict[str, list[tuple[float, ...]]] = {}
-    for one in evidence:
-        if one.plain and one.score < threshold:
-            audited.setdefault(one.verdict, []).append(one.losses)
+    scores, plain, losses = _columns(evidence)
+    passed = scores >= threshold
+    audited = plain & ~passed
     found = {}
-    for verdict, losses in audited.items():
-        believed = trust_in_refusals([True] * len(losses) + [False] * len(passed), [*losses, *passed])
+    for verdict in sorted({one.verdict for one, held in zip(evidence, audited, strict=True) if held}):
+        own = audited & np.array([one.verdict == verdict for one in evidence])
+        compared = own | passed
+        believed = trust_in_refusals(own[compared], losses[compared])
         if believed < WITHDRAWN_BELOW:
             found[verdict] = (
-                f"after {len(evidence)} finished trials, the {len(losses)} audited ones that it would have held back "
-                f"did better than the {len(passed)} that it would have let through (p = {believed / PATIENCE:.2g})"
+                f"after {len(evidence)} finished trials, the {own.sum()} audited ones that it would have held back "
+                f"did better than the {passed.sum()} that it would have let through (p = {believed / PATIENCE:.2g})"
             )
     return found
 
@@ -85,7 +85,7 @@ class Trust(NamedTuple):
     ranking: float
 
 
-def trust_in_view_of(evidence: Sequence[Evidence], threshold: float) -> Trust:
+def trust_in_view_of(evidence: Sequence[Evidence], threshold: float, withdrawn: Container[str] | None = None) -> Trust:
     """How far a prior is still believed, see ``trust_in_refusals`` and ``trust_in_ranking``.
 
     Where the order of scores is wrong beyond doubt (p below 1 / PATIENCE^2), refusals lose trust as well: a tuner that
@@ -95,13 +95,16 @@ def trust_in_view_of(evidence: Sequence[Evidence], threshold: float) -> Trust:
     Args:
         evidence: The latest ``EVIDENCE_WINDOW`` finished trials at most.
         threshold: That of the ``Screen``.
+        withdrawn: ``withdrawn_verdicts`` of these, where that is at hand.
     """
-    held_back = [one.plain and one.score < threshold for one in evidence]
-    refusals = trust_in_refusals(held_back, [one.losses for one in evidence])
-    withdrawn = withdrawn_verdicts(evidence, threshold)
-    counts = [one for one in evidence if one.verdict not in withdrawn]
-    scores = np.array([one.score for one in counts])
-    ranks = _joint_ranks([one.losses for one in counts])
+    scores, plain, losses = _columns(evidence)
+    ranks = _joint_ranks(losses)
+    refusals = trust_in_refusals(plain & (scores < threshold), ranks)
+    if withdrawn is None:
+        withdrawn = withdrawn_verdicts(evidence, threshold)
+    if withdrawn:
+        counts = np.array([one.verdict not in withdrawn for one in evidence], dtype=bool)
+        scores, ranks = scores[counts], _joint_ranks(losses[counts])
     ranking, coarse = trust_in_ranking(scores, ranks), trust_in_ranking(np.round(scores, 1), ranks)
     return Trust(min(refusals, PATIENCE * coarse), ranking)
 
@@ -131,8 +134,9 @@ def trust_in_refusals(held_back: ArrayLike, losses: ArrayLike) -> float:
         return 1.0
     ranks = _joint_ranks(losses)
     lost = ranks[held].sum() - a * (a + 1) / 2
-    ties = np.unique(ranks, return_counts=True)[1].astype(np.float64)
-    variance = a * b / 12 * (n + 1 - np.sum(ties**3 - ties) / (n * (n - 1)))
+    # Each of t equal values adds t^2 - 1 to the sum of t^3 - t over ties.
+    first, last = _places(ranks)
+    variance = a * b / 12 * (n + 1 - np.sum(np.square(last - first) - 1.0) / (n * (n - 1)))
     if variance <= 0:
         return 1.0
     return _trust_at((lost - a * b / 2 + 0.5) / math.sqrt(variance))
@@ -153,15 +157,26 @@ def trust_in_ranking(scores: ArrayLike, losses: ArrayLike) -> float:
     if len(given) < 2:
         return 1.0
     score_ranks, loss_ranks = _ranks(given), _joint_ranks(losses)
-    if np.ptp(score_ranks) == 0 or np.ptp(loss_ranks) == 0:
+    x, y = score_ranks - score_ranks.mean(), loss_ranks - loss_ranks.mean()
+    spread = math.sqrt(float(x @ x) * float(y @ y))
+    if spread == 0.0:
         return 1.0
-    correlation = float(np.corrcoef(score_ranks, loss_ranks)[0, 1])
+    correlation = float(x @ y) / spread
     return _trust_at(-correlation * math.sqrt(len(given) - 1))
 
 
 def _trust_at(z: float) -> float:
     """Trust where the statistic lies ``z`` standard deviations on the prior's side of what chance gives."""
     return min(1.0, PATIENCE / 2 * math.erfc(-z / math.sqrt(2.0)))
+
+
+def _columns(
+    evidence: Sequence[Evidence],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Scores and whether trials bypassed the prior, shape (n,), and losses, shape (n, objectives)."""
+    scores = np.array([one.score for one in evidence], dtype=np.float64)
+    plain = np.array([one.plain for one in evidence], dtype=bool)
+    return scores, plain, np.array([one.losses for one in evidence], dtype=np.float64)
 
 
 def _joint_ranks(losses: ArrayLike) -> NDArray[np.float64]:
@@ -177,6 +192,11 @@ def _joint_ranks(losses: ArrayLike) -> NDArray[np.float64]:
 
 def _ranks(values: Any) -> NDArray[np.float64]:
     """Ranks from 1, ties sharing their mean."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[inverse], dtype=np.float64)
+    first, last = _places(np.asarray(values, dtype=np.float64))
+    return (first + last + 1) / 2.0
+
+
+def _places(values: NDArray[np.float64]) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """Numbers of values that are less, and that are at most as large."""
+    ordered = np.sort(values)
+    return np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")

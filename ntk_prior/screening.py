@@ -72,6 +72,11 @@ class Silence(NamedTuple):
     score: float | None = None
     verdict: str = Verdict.OUTSIDE_THEORY
 
+    @property
+    def kind(self) -> str:
+        """What reasons have in common that differ in values only: of a prior that failed, the type of the error."""
+        return ":".join(self.reason.split(":")[:2]) if self.failed else self.reason
+
 
 class Drawn(StrEnum):
     """How a launched configuration came about."""
@@ -143,7 +148,7 @@ class RefusedDraw(NamedTuple):
         config: Its parameters; those that JSON does not know, in words.
         verdict: The verdict.
         score: The score.
-        reason: The reason; empty if it was not kept.
+        reason: The reason; empty if it was not kept, since wording takes longer than judging: ask the prior again.
     """
 
     config: Mapping[str, Any]
@@ -153,9 +158,9 @@ class RefusedDraw(NamedTuple):
 
     @classmethod
     def of(cls, scored: Scored[Any]) -> RefusedDraw:
-        """What is kept of a draw."""
+        """What is kept of a draw: all but the reason."""
         config = {name: _plain(value) for name, value in (scored.draw.config or {}).items()}
-        return cls(config, str(scored.judgement.verdict), scored.score, _shortened(scored.judgement.reason))
+        return cls(config, _shortened(scored.judgement.verdict), scored.score)
 
 
 class Record(NamedTuple):
@@ -181,7 +186,7 @@ class Record(NamedTuple):
     def of(cls, judgement: Judgement, drawn: Drawn, *, gated: bool = False, refused: bool = False) -> Record:
         """The record of one judgement."""
         reason = _shortened(judgement.reason)
-        return cls(score_of(judgement), str(judgement.verdict), reason, drawn, gated, refused)
+        return cls(score_of(judgement), _shortened(judgement.verdict), reason, drawn, gated, refused)
 
     def as_evidence(self, losses: tuple[float, ...]) -> Evidence | None:
         """What the finished trial says about the prior; None where nothing: it was silent, or the user chose.
@@ -216,7 +221,9 @@ def _plain(value: Any) -> Any:
     """A parameter's value as JSON knows it, or in words."""
     if isinstance(value, np.generic):
         value = value.item()
-    known = value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, str):
+        return _shortened(value)
+    known = value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
     return value if known else _shortened(repr(value))
 
 
@@ -259,6 +266,13 @@ def judge(prior: Prior, config: Configuration | None) -> Judgement:
         return prior(config)
     except Exception as error:
         return Silence(f"the prior failed: {type(error).__name__}: {error}", failed=True)
+
+
+def _unscreened(draw: Draw[Any], score: float | None) -> Drawn:
+    """How the tuner's own draw came about that no prior had a say in."""
+    if draw.config is None:
+        return Drawn.UNSEEN
+    return Drawn.UNJUDGED if score is None else Drawn.PLAIN
 
 
 class _Purpose(IntEnum):
@@ -389,12 +403,15 @@ class Screen:
             if passed and passed[0].drawn is not drawn:
                 break
             judgement = judge(prior, draw.config)
-            if bypass:
-                return Choice(draw.origin, judgement, Drawn.PLAIN, ())
             score = score_of(judgement)
+            if bypass:
+                return Choice(draw.origin, judgement, _unscreened(draw, score), ())
             if score is None or str(judgement.verdict) in withdrawn:
                 # There is no score to compare it by, or none that counts.
-                unjudged = unjudged or Choice(draw.origin, judgement, drawn, held_back)
+                silent = score is None and drawn is Drawn.SCREENED
+                unjudged = unjudged or Choice(
+                    draw.origin, judgement, _unscreened(draw, score) if silent else drawn, held_back
+                )
                 if not passed and not held_back:
                     break
                 continue

@@ -101,6 +101,70 @@ def test_enqueued_and_fixed_trials_are_never_pruned() -> None:
     assert prune_if_infeasible(FixedTrial({"x": 1.0}), likes_small_x, {"x": 1.0}).score == 0.0
 
 
+class Wrapper:
+    """A trial that hides another one, as ``TorchDistributedTrial`` does: public names, and no study."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self._delegate = trial
+        self.number, self.params = trial.number, dict(trial.params)
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        self.params[name] = self._delegate.suggest_float(name, low, high)
+        return float(self.params[name])
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        self._delegate.set_user_attr(key, value)
+
+
+@pytest.mark.parametrize("constraint", [False, True])
+def test_a_trial_that_no_study_runs_is_judged_and_never_pruned(constraint: bool) -> None:
+    study = optuna.create_study(sampler=RandomSampler(seed=0))
+    study.enqueue_trial({"x": 1.0, "y": 0.0})
+
+    def objective(trial: Any) -> float:
+        value = sphere(trial)
+        assert prune_if_infeasible(trial, likes_small_x, epsilon=0.0, constraint=constraint).score == 0.0
+        return value
+
+    if not constraint or has_constraints:
+        study.optimize(objective, n_trials=1)
+    else:
+        study.optimize(sphere, n_trials=1)
+    assert objective(study.best_trial) == objective(FixedTrial({"x": 1.0, "y": 0.0})) == study.best_value
+    study.sampler = PartialFixedSampler({"x": 1.0, "y": 0.0}, RandomSampler())
+    wrapped = study.ask()
+    assert objective(Wrapper(wrapped)) == study.best_value
+    assert "ntk_prior" not in wrapped.user_attrs
+
+
+def test_what_the_sampler_could_not_ask_about_is_audited_or_gated() -> None:
+    """The prior needs z, which the objective derives: for the sampler it is silent, for the gate it is not."""
+
+    def prior(config: Mapping[str, Any]) -> Judged:
+        return likes_small_x({"x": config["z"]}) if "z" in config else is_silent(config)
+
+    sampler = NTKPriorSampler(prior, RandomSampler(seed=0), search_space=SPACE, epsilon=0.2, seed=1)
+    study = optuna.create_study(sampler=sampler)
+    launched: list[int] = []
+
+    def objective(trial: optuna.Trial) -> float:
+        value = sphere(trial)
+        prune_if_infeasible(trial, prior, {"z": trial.params["x"]})
+        launched.append(trial.number)
+        return 0.0 * value
+
+    study.optimize(objective, n_trials=60)
+    audited = [number for number in range(60) if sampler.screen.audits(number)]
+    assert launched == sorted({*audited, *(t.number for t in study.trials if abs(t.params["x"]) <= 0.7)})
+    assert [n for n, note in enumerate(notes(study)) if note["drawn"] == "plain"] == audited
+
+
+def test_what_nobody_can_judge_is_no_audit() -> None:
+    study = optuna.create_study(sampler=RandomSampler(seed=0))
+    study.optimize(gated(is_silent, []), n_trials=20)
+    assert {note["drawn"] for note in notes(study)} == {"unjudged"}
+
+
 def test_a_silent_prior_prunes_nothing() -> None:
     study = optuna.create_study(sampler=RandomSampler())
     launched: list[int] = []

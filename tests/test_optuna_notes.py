@@ -14,6 +14,8 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import (
     BaseSampler,
     CmaEsSampler,
+    GridSampler,
+    PartialFixedSampler,
     RandomSampler,
     TPESampler,
 )
@@ -21,7 +23,7 @@ from optuna.trial import TrialState
 from optuna_support import BASES, SPACE, notes, sphere, study_of
 
 from ntk_prior_optuna import NTKPriorSampler
-from ntk_prior_optuna.history import REFUSED_KEPT, refused_before
+from ntk_prior_optuna.history import REFUSED_KEPT, evidence_of, refused_before
 from ntk_prior_optuna.internals import DraftStudy
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -175,3 +177,91 @@ def test_failed_trials_bear_the_attribute_too() -> None:
     study.optimize(fails, n_trials=2, catch=RuntimeError)
     assert [trial.state for trial in study.trials] == [TrialState.FAIL] * 2
     assert all(note["verdict"] in ("feasible", "untrainable") for note in notes(study))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Audits, and trials that the prior had no say in
+
+
+def test_trials_before_the_space_is_known_and_those_of_a_silent_prior_are_no_audits() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        if trial.suggest_categorical("model", ["network", "forest"]) == "network":
+            trial.suggest_float("x", -1, 1)
+        return 0.0
+
+    sampler = NTKPriorSampler(likes_small_x, RandomSampler(seed=0), epsilon=0.2, seed=0)
+    study = study_of(sampler)
+    study.optimize(objective, n_trials=60)
+    for trial, note in zip(study.trials, notes(study), strict=True):
+        if trial.params["model"] == "forest":
+            assert note["drawn"] == "unjudged"
+        elif note["drawn"] == "plain":
+            assert sampler.screen.audits(trial.number)
+    assert {note["drawn"] for note in notes(study)} >= {"unseen", "unjudged", "plain", "screened"}
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_a_trial_of_which_all_is_fixed_is_the_users(outside: bool) -> None:
+    def sampler(base: BaseSampler) -> NTKPriorSampler:
+        return NTKPriorSampler(likes_small_x, base, search_space=SPACE)
+
+    fixed = {"x": 0.9, "y": 0.0}
+    base = RandomSampler()
+    chosen = PartialFixedSampler(fixed, sampler(base)) if outside else sampler(PartialFixedSampler(fixed, base))
+    study = study_of(chosen)
+    study.optimize(sphere, n_trials=5)
+    assert [note["drawn"] for note in notes(study)] == ["enqueued"] * 5
+    assert [evidence_of(trial, study.directions) for trial in study.trials] == [None] * 5
+
+
+def test_the_points_of_a_grid_are_unseen_and_they_are_evidence() -> None:
+    grid = GridSampler({"x": [-0.9, 0.0, 0.9], "y": [0.0]}, seed=0)
+    study = study_of(NTKPriorSampler(likes_small_x, grid))
+    study.optimize(sphere, n_trials=3)
+    assert [note["drawn"] for note in notes(study)] == ["unseen"] * 3
+    evidence = [evidence_of(trial, study.directions) for trial in study.trials]
+    assert [one is not None and one.plain for one in evidence] == [True] * 3
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# What every storage takes: MySQL and MariaDB no more than 65,535 bytes for an attribute
+
+LONG = {
+    "long values": {"p": "x" * 30_000},
+    "values of many bytes": {"p": "\N{SNOWMAN}" * 500, "q": "\N{PILE OF POO}" * 400},
+    "long names": {"n" * 500 + str(k): 0.5 for k in range(60)},
+    "many parameters": {f"parameter_{k}": 1 / 3 for k in range(500)},
+    "a single name beyond all limits": {"n" * 70_000: 1},
+    "tuples": {"p": (1,) * 40_000},
+}
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a cate")
+@pytest.mark.parametrize("extra", LONG.values(), ids=LONG)
+def test_no_attribute_exceeds_what_every_storage_takes(extra: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = 0
+
+    def refuses_at_length(config: Mapping[str, Any]) -> Judged:
+        return Judged(0.1, "untrainable" * 10_000, "why \N{SNOWMAN}" * 20_000)
+
+    study = study_of(NTKPriorSampler(refuses_at_length, RandomSampler(seed=0), epsilon=0.0))
+    for name in ("set_trial_user_attr", "set_trial_system_attr", "set_study_user_attr", "set_study_system_attr"):
+        original = getattr(study._storage, name)
+
+        def write(of: int, key: str, value: Any, original: Any = original) -> None:
+            nonlocal longest
+            longest = max(longest, len(json.dumps(value).encode()), len(json.dumps(value, ensure_ascii=False).encode()))
+            original(of, key, value)
+
+        monkeypatch.setattr(study._storage, name, write)
+
+    def objective(trial: optuna.Trial) -> float:
+        for name, value in extra.items():
+            trial.suggest_categorical(name, [value, f"{value}."] if isinstance(value, str) else [value, 0.25])
+        return trial.suggest_float("x", -1, 1)
+
+    study.optimize(objective, n_trials=3)
+    assert longest < 65_000
+    kept = refused_before(study.trials[-1])
+    assert 0 < len(kept) <= REFUSED_KEPT
+    assert {(draw.score, draw.verdict[:11]) for draw in kept} == {(0.1, "untrainable")}

@@ -79,7 +79,7 @@ def test_with_a_declared_space_no_refused_configuration_is_launched(base: BaseSa
 def test_define_by_run_screens_from_the_second_trial_on_and_so_during_start_up(base: BaseSampler) -> None:
     study = study_of(NTKPriorSampler(likes_small_x, base, epsilon=0.0))
     study.optimize(sphere, n_trials=9)
-    assert notes(study)[0]["drawn"] == "plain"
+    assert notes(study)[0]["drawn"] == "unseen"
     assert all(abs(trial.params["x"]) <= 0.7 for trial in study.trials[1:])
     assert all(note["drawn"] in ("screened", "uniform") for note in notes(study)[1:])
 
@@ -217,7 +217,7 @@ def test_a_silent_prior_changes_nothing(name: str) -> None:
 def test_trials_run_where_the_prior_lacks_parameters() -> None:
     study = study_of(NTKPriorSampler(likes_small_x, RandomSampler(), epsilon=0.0))
     study.optimize(lambda trial: trial.suggest_float("other", 0, 1), n_trials=10)
-    assert [note["drawn"] for note in notes(study)] == ["plain"] * 10
+    assert [note["drawn"] for note in notes(study)] == ["unjudged"] * 10
 
 
 def test_enqueued_trials_are_never_refused() -> None:

@@ -84,22 +84,6 @@ def test_a_branch_outside_the_theory_gets_no_trials_of_a_branch_whose_draws_are_
     assert all(params["x"] < -0.6 for params in launched if params["model"] == "network")
 
 
-def test_a_parameter_whose_range_varies_is_unknown_before_the_trial_unless_declared() -> None:
-    def objective(trial: optuna.Trial) -> float:
-        return trial.suggest_float("x", -1, 1) + trial.suggest_int("y", 0, 5 + trial.number)
-
-    sampler = NTKPriorSampler(likes_small_x, RandomSampler(seed=0), epsilon=0.0)
-    study = study_of(sampler)
-    study.optimize(objective, n_trials=40)
-    assert any(abs(trial.params["x"]) > 0.7 for trial in study.trials[2:])
-    assert all(note["score"] is not None for note in notes(study))
-
-    declared = NTKPriorSampler(likes_small_x, RandomSampler(seed=0), epsilon=0.0, search_space={"x": SPACE["x"]})
-    study = study_of(declared)
-    study.optimize(objective, n_trials=40)
-    assert all(abs(trial.params["x"]) <= 0.7 for trial in study.trials)
-
-
 def test_the_note_is_corrected_where_a_trial_used_other_parameters_than_drawn() -> None:
     wide: dict[str, BaseDistribution] = {"x": FloatDistribution(-1, 1)}
     study = study_of(NTKPriorSampler(likes_small_x, RandomSampler(), epsilon=0.0, search_space=wide))

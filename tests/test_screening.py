@@ -71,7 +71,7 @@ def test_what_the_prior_is_silent_about_takes_no_place_of_a_scored_draw() -> Non
 
 def test_what_the_prior_is_silent_about_is_launched_rather_than_what_it_refuses() -> None:
     choice = choose(Screen(max_draws=6), draws(0.1, None, 0.2), draws(0.1, None, 0.2))
-    assert (choice.origin, choice.drawn, len(choice.refused)) == ("draw 1", Drawn.SCREENED, 4)
+    assert (choice.origin, choice.drawn, len(choice.refused)) == ("draw 1", Drawn.UNJUDGED, 4)
 
 
 @pytest.mark.parametrize("refused", [0.2, 0.8])
@@ -100,7 +100,25 @@ def test_the_first_trials_are_audited_more_often_unless_nobody_wants_audits() ->
 
 def test_a_silent_prior_refuses_nothing() -> None:
     choice = choose(Screen(threshold=1.0), draws(None, 1.0))
-    assert (choice.origin, choice.drawn) == ("draw 0", Drawn.SCREENED)
+    assert (choice.origin, choice.drawn) == ("draw 0", Drawn.UNJUDGED)
+
+
+def test_an_audit_is_a_draw_that_the_prior_could_have_screened() -> None:
+    def drawn(config: Any) -> Drawn:
+        return Screen().choose(prior, 0, [Draw(config, "")], draws(), bypass=True).drawn
+
+    assert drawn({"score": 0.1}) is Drawn.PLAIN
+    assert drawn({"score": None}) is Drawn.UNJUDGED
+    assert drawn(None) is Drawn.UNSEEN
+
+
+def test_of_draws_that_are_not_known_the_first_one_is_launched_unseen() -> None:
+    unknown: list[Draw[str]] = [Draw(None, "first"), Draw(None, "second")]
+    assert choose(Screen(), iter(unknown))[::2] == ("first", Drawn.UNSEEN)
+
+
+def test_a_silent_uniform_draw_is_not_called_the_tuners() -> None:
+    assert choose(Screen(max_draws=2), draws(0.1), draws(None)).drawn is Drawn.UNIFORM
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, None])
@@ -230,7 +248,7 @@ def test_a_refused_draw_is_kept_as_json_whatever_its_parameters() -> None:
     odd = {"depth": np.int64(3), "rate": np.float64(0.1), "nan": math.nan, "layer": (1, 2), "bias": None}
     kept = RefusedDraw.of(Scored(0.1, Draw(odd, ""), judged(0.1), Drawn.BEST_OF_REFUSED))
     plain = {"depth": 3, "rate": 0.1, "nan": "nan", "layer": "(1, 2)", "bias": None}
-    assert kept == RefusedDraw(plain, "untrainable", 0.1, "score 0.100")
+    assert kept == RefusedDraw(plain, "untrainable", 0.1)
     assert RefusedDraw(**json.loads(json.dumps(kept._asdict(), allow_nan=False))) == kept
 
 

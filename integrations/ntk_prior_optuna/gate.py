@@ -9,14 +9,17 @@ from typing import Any
 import optuna
 
 from ntk_prior.screening import Drawn, Judgement, Prior, Record, Screen, judge, score_of
-from ntk_prior_optuna.history import ATTRIBUTE, History
-from ntk_prior_optuna.internals import is_enqueued, warn_if_failed
-from ntk_prior_optuna.sampler import found_in
-from ntk_prior_optuna.silence import warn_if_silent
+from ntk_prior_optuna.history import ATTRIBUTE, Histories, History
+from ntk_prior_optuna.internals import is_given, trials_of, warn_if_failed
+from ntk_prior_optuna.sampler import BYPASSED, found_in
+from ntk_prior_optuna.silence import warn_if_fallen_silent, warn_if_silent
+
+_WITHOUT_SAMPLER = Histories()
+"""The studies whose samplers know nothing of the prior."""
 
 
 def prune_if_infeasible(
-    trial: optuna.Trial | optuna.trial.FixedTrial,
+    trial: optuna.trial.BaseTrial,
     prior: Prior,
     config: Mapping[str, Any] | None = None,
     *,
@@ -30,12 +33,16 @@ def prune_if_infeasible(
     Call it in the objective after the last ``suggest``, before training. It serves configurations that only the
     objective knows (derived from the parameters, or of a space that no sampler can infer), and samplers that cannot
     draw again (``GridSampler``). With an ``NTKPriorSampler`` it decides as the sampler has decided: a trial that
-    bypassed the prior there is not pruned here, and neither are enqueued trials, a ``FixedTrial``, and configurations
-    that the prior is silent about. Without one it tosses the same coin and weighs the same evidence, so that the
-    guarantees of ``NTKPriorSampler`` hold for it too.
+    bypassed the prior there (``drawn`` is ``plain``) is not pruned here. Where the sampler could not ask the prior, or
+    the prior was silent about the parameters (``unseen``, ``unjudged``), the gate asks about the whole configuration:
+    by the same coin and the same evidence the trial is audited, or pruned if the prior refuses it; so it does without
+    an ``NTKPriorSampler``, and the guarantees of that one hold here too. Never pruned are trials that the user gave
+    (enqueued, or retried after a failure), configurations that the prior is silent about, and trials that no study
+    runs: a ``FixedTrial``, a ``FrozenTrial`` such as ``study.best_trial``, or a wrapper of a trial such as
+    ``TorchDistributedTrial``, where one process must not stop alone.
 
     Args:
-        trial: The running trial.
+        trial: The trial of the objective.
         prior: Judges the configuration.
         config: What is judged; None for ``trial.params``.
         threshold: Scores below are refused. None, here and below: as the study's ``NTKPriorSampler``, or its default.
@@ -53,30 +60,35 @@ def prune_if_infeasible(
         optuna.TrialPruned: If the prior refuses, with its reason.
         RuntimeError: If ``constraint`` is asked for and Optuna has no ``Trial.set_constraint``.
     """
-    if not isinstance(trial, optuna.Trial | optuna.trial.FixedTrial):
+    if not _is_trial(trial):
         raise TypeError(f"trial: expected the optuna.Trial of the objective, received {trial!r}")
     if not callable(prior):
         raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {prior!r}")
     if config is not None and not isinstance(config, Mapping):
         raise TypeError(f"config: expected a mapping of parameter names to values, or None, received {config!r}")
+    if not isinstance(trial, optuna.Trial):
+        judgement = judge(prior, trial.params if config is None else config)
+        warn_if_failed(judgement, trial.number, set())
+        return judgement
     if constraint and not hasattr(trial, "set_constraint"):
         raise RuntimeError(
             f"constraint: expected Optuna 5 or newer, which has Trial.set_constraint, received {optuna.__version__}: "
             "upgrade Optuna, or leave constraint=False"
         )
     judgement = judge(prior, trial.params if config is None else config)
-    warn_if_failed(judgement, trial.number, set())
-    if not isinstance(trial, optuna.Trial):
-        return judgement
+    history = _history(trial.study)
+    warn_if_failed(judgement, trial.number, history.told)
     warn_if_silent(trial.study, trial.number, judgement)
+    warn_if_fallen_silent(trial.study, history, judgement)
     screen = _screen(trial, threshold, epsilon, seed)
     noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
-    drawn = _drawn(trial, screen, noted)
-    refused = drawn not in (Drawn.PLAIN, Drawn.ENQUEUED) and screen.refuses(judgement)
+    drawn = _drawn(trial, screen, noted, judgement, history)
+    refused = drawn not in (*BYPASSED, Drawn.ENQUEUED) and screen.refuses(judgement)
     if refused:
-        refused = screen.refuses(judgement, _history(trial.study).withdrawn(screen.threshold))
+        refused = screen.refuses(judgement, history.withdrawn(screen.threshold))
     # At most two notes a trial: the sampler's, and then either a better one or the constraint.
-    if noted is None or (not constraint and (refused or noted.score != score_of(judgement))):
+    changed = noted is None or noted.drawn is not drawn or noted.score != score_of(judgement)
+    if noted is None or (not constraint and (refused or changed)):
         trial.set_user_attr(ATTRIBUTE, Record.of(judgement, drawn, gated=True, refused=refused).to_json())
     if constraint and ATTRIBUTE not in trial.constraints:
         score = score_of(judgement)
@@ -87,6 +99,12 @@ def prune_if_infeasible(
     return judgement
 
 
+def _is_trial(trial: Any) -> bool:
+    """Whether this is one of Optuna's trials, or a wrapper of one with its public names."""
+    number, params = getattr(trial, "number", None), getattr(trial, "params", None)
+    return isinstance(trial, optuna.trial.BaseTrial) or (isinstance(number, int) and isinstance(params, Mapping))
+
+
 def _screen(trial: optuna.Trial, threshold: float | None, epsilon: float | None, seed: int | None) -> Screen:
     sampler = found_in(trial.study.sampler)
     own = Screen() if sampler is None else sampler.screen
@@ -94,17 +112,20 @@ def _screen(trial: optuna.Trial, threshold: float | None, epsilon: float | None,
     return replace(own, **{name: value for name, value in given.items() if value is not None})
 
 
-def _drawn(trial: optuna.Trial, screen: Screen, noted: Record | None) -> Drawn:
-    """How the configuration was drawn, by the sampler's note or, without one, by the coin."""
-    if is_enqueued(trial):
+def _drawn(trial: optuna.Trial, screen: Screen, noted: Record | None, judgement: Judgement, history: History) -> Drawn:
+    """How the configuration was drawn, by the sampler's note or, where the prior had no say, by the coin."""
+    if is_given(trial._cached_frozen_trial):
         return Drawn.ENQUEUED
-    if noted is not None:
+    if noted is not None and noted.drawn not in (Drawn.UNSEEN, Drawn.UNJUDGED):
         return noted.drawn
-    trust = _history(trial.study).trust(screen.threshold)
-    return Drawn.PLAIN if screen.bypasses(trial.number, trust) else Drawn.SCREENED
+    if score_of(judgement) is None:
+        return Drawn.UNJUDGED
+    bypasses = screen.bypasses(trial.number, history.trust(screen.threshold))
+    return Drawn.PLAIN if bypasses else Drawn.SCREENED
 
 
 def _history(study: optuna.Study) -> History:
-    history = History()
-    history.update(study.get_trials(deepcopy=False), study.directions)
-    return history
+    """The history of a study, the same that its sampler has."""
+    sampler = found_in(study.sampler)
+    histories = _WITHOUT_SAMPLER if sampler is None else sampler._histories
+    return histories.of(study, trials_of(study))

@@ -5,10 +5,12 @@ All of it is read from the storage. Keeping it between trials only saves reading
 
 from __future__ import annotations
 
+import json
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from optuna import Study, logging
@@ -24,7 +26,10 @@ from ntk_prior.evidence import (
     withdrawal_notices,
     withdrawn_verdicts,
 )
-from ntk_prior.screening import Record, RefusedDraw
+from ntk_prior.screening import Drawn, Record, RefusedDraw, Scored
+from ntk_prior_optuna.branches import Branches
+from ntk_prior_optuna.internals import is_given, is_retried
+from ntk_prior_optuna.space import is_certain, translated
 
 _logger = logging.get_logger("optuna.ntk_prior")
 
@@ -37,6 +42,33 @@ REFUSED = "ntk_prior:refused"
 REFUSED_KEPT = 32
 """Refused draws that are kept with a trial: the first ones."""
 
+MOST_BYTES = 60_000
+"""Bytes of JSON that an attribute may have: MySQL and MariaDB take 65,535, and other storages more."""
+
+PLANS_KEPT = 1_000
+"""Running trials of one process of which it remembers what was drawn for them."""
+
+
+class Standing(NamedTuple):
+    """What the finished trials say about the prior, for one threshold."""
+
+    trust: Trust
+    withdrawn: Mapping[str, str]
+
+
+class Plan(NamedTuple):
+    """What was drawn for a trial that runs in this process.
+
+    Attributes:
+        config: The configuration that the prior was asked about.
+        drawn: How it came about.
+        is_noted: Whether the trial's note is about this configuration, and not about an earlier one.
+    """
+
+    config: Mapping[str, Any]
+    drawn: Drawn
+    is_noted: bool
+
 
 class History:
     """The finished trials of one study, in short.
@@ -45,88 +77,130 @@ class History:
     """
 
     def __init__(self) -> None:
-        self._first_open = 0
-        self._seen: set[int] = set()
-        self._distributions: dict[str, BaseDistribution | None] = {}
-        self._branches: dict[frozenset[tuple[str, str]], frozenset[str]] = {}
-        self._only_branch: frozenset[str] | None = None
+        self._next = 0
+        self._open: set[int] = set()
         self._evidence: tuple[Evidence, ...] = ()
+        self._standings: dict[float, Standing] = {}
         self._withdrawn: frozenset[str] = frozenset()
+        self.branches = Branches()
+        """The space that the trials span."""
+        self.silent = 0
+        """Trials in a row, up to the latest one, about which the prior had nothing to say; none before it spoke."""
         self.settings: Mapping[str, Any] | None = None
         """What the study's user attribute says of its sampler, as far as this process knows."""
-        self.space: Mapping[str, BaseDistribution] = {}
-        """Parameters that had the same distribution wherever they were used."""
+        self.told: set[str] = set()
+        """Kinds of warnings that this process has given."""
+        self.given: dict[str, CategoricalDistribution] = {}
+        """Categorical distributions as the objective gave them to this process."""
+        self.plans: dict[int, Plan] = {}
+        """By the trial's id: what was drawn for trials that run in this process."""
+        self._spoken = False
 
-    def branch(self, values: Mapping[str, Any]) -> frozenset[str] | None:
-        """Names of the parameters that trials with these categorical values used; None where no trial had them."""
-        if self._only_branch is not None:
-            return self._only_branch
-        items = _items(values)
-        known = [names for branch, names in self._branches.items() if branch <= items]
-        return frozenset().union(*known) if known else None
+    def plan(self, trial_id: int, plan: Plan) -> None:
+        """Remember what was drawn for a trial, and forget the trials that nobody will ever finish here."""
+        self.plans[trial_id] = plan
+        while len(self.plans) > PLANS_KEPT:
+            self.plans.pop(next(iter(self.plans)), None)
 
     def trust(self, threshold: float) -> Trust:
         """How far the prior is still believed, see ``ntk_prior.evidence.trust_in_view_of``."""
-        return trust_in_view_of(self._evidence, threshold)
+        return self._standing(threshold).trust
 
     def withdrawn(self, threshold: float) -> frozenset[str]:
         """Verdicts that finished trials contradict, see ``ntk_prior.evidence``; the log says when that changes."""
-        found = withdrawn_verdicts(self._evidence, threshold)
+        found = self._standing(threshold).withdrawn
         for notice in withdrawal_notices(self._withdrawn, found):
             _logger.warning(notice)
         self._withdrawn = frozenset(found)
         return self._withdrawn
 
+    def _standing(self, threshold: float) -> Standing:
+        standings = self._standings
+        if threshold not in standings:
+            withdrawn = withdrawn_verdicts(self._evidence, threshold)
+            standings[threshold] = Standing(trust_in_view_of(self._evidence, threshold, withdrawn), withdrawn)
+        return standings[threshold]
+
+    def distribution(self, name: str, stored: BaseDistribution) -> BaseDistribution | None:
+        """A distribution that was read from the storage as the objective gives it; None where that is not known."""
+        if name in self.given and isinstance(stored, CategoricalDistribution):
+            given = self.given[name]
+            return given if len(given.choices) == len(stored.choices) else None
+        return stored if is_certain(stored) else None
+
+    def params(self, trial: FrozenTrial) -> dict[str, Any]:
+        """A trial's parameters as the objective got them: a storage may have turned tuples into lists."""
+        found = {}
+        for name, value in trial.params.items():
+            stored = trial.distributions[name]
+            found[name] = translated(value, stored, self.distribution(name, stored) or stored)
+        return found
+
     def update(self, trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> None:
-        """Read the trials that have finished since the last update. ``trials`` are all, by number."""
-        fresh = []
-        for trial in reversed(trials):
-            if trial.number < self._first_open:
-                break
-            if trial.number not in self._seen and trial.state.is_finished():
-                fresh.append(trial)
+        """Read the trials that have finished since the last update. ``trials`` are by number, some may be left out."""
+        if trials and trials[-1].number >= self._next:
+            self._open.update(range(self._next, trials[-1].number + 1))
+            self._next = trials[-1].number + 1
+        found = (numbered(trials, number) for number in sorted(self._open))
+        fresh = [trial for trial in found if trial is not None and trial.state.is_finished()]
         if not fresh:
             return
-        fresh.reverse()
-        self._seen.update(trial.number for trial in fresh)
-        while self._first_open in self._seen:
-            self._seen.discard(self._first_open)
-            self._first_open += 1
-        self._read_spaces(fresh)
-        new = [evidence for trial in fresh if (evidence := evidence_of(trial, directions)) is not None]
-        self._evidence = (*self._evidence, *new)[-EVIDENCE_WINDOW:]
-
-    def _read_spaces(self, fresh: Sequence[FrozenTrial]) -> None:
-        distributions, branches = dict(self._distributions), dict(self._branches)
+        self._open.difference_update(trial.number for trial in fresh)
+        self.branches.read(fresh)
         for trial in fresh:
-            # A failed trial may have ended before it used all its parameters.
-            if trial.state == TrialState.FAIL or not trial.distributions:
-                continue
-            categorical = {}
-            for name, distribution in trial.distributions.items():
-                if distributions.setdefault(name, distribution) != distribution:
-                    distributions[name] = None
-                if isinstance(distribution, CategoricalDistribution):
-                    categorical[name] = trial.params[name]
-            branch = _items(categorical)
-            branches[branch] = branches.get(branch, frozenset()).union(trial.distributions)
-        used = set(branches.values())
-        self._distributions, self._branches = distributions, branches
-        self._only_branch = used.pop() if len(used) == 1 else None
-        self.space = {name: dist for name, dist in distributions.items() if dist is not None}
+            self._hear(Record.from_json(trial.user_attrs.get(ATTRIBUTE)))
+        new = [evidence for trial in fresh if (evidence := evidence_of(trial, directions)) is not None]
+        if new:
+            self._evidence = (*self._evidence, *new)[-EVIDENCE_WINDOW:]
+            self._standings = {}
+
+    def _hear(self, record: Record | None) -> None:
+        if record is not None and record.score is not None:
+            self._spoken, self.silent = True, 0
+        elif self._spoken:
+            self.silent += 1
+
+
+def numbered(trials: Sequence[FrozenTrial], number: int) -> FrozenTrial | None:
+    """The trial with a number, of trials by number."""
+    if number < len(trials) and trials[number].number == number:
+        return trials[number]
+    place = bisect_left(trials, number, key=lambda trial: trial.number)
+    return trials[place] if place < len(trials) and trials[place].number == number else None
 
 
 def evidence_of(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> Evidence | None:
     """What a finished trial says about the prior; None where nothing."""
     record = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
-    if record is None or was_refused(trial, record):
+    if record is None or was_refused(trial, record) or is_given(trial):
         return None
     return record.as_evidence(_losses(trial, directions))
 
 
 def refused_before(trial: FrozenTrial) -> list[RefusedDraw]:
-    """The draws that were refused before a trial, as far as they are kept."""
+    """The draws that were refused before a trial, as far as they are kept.
+
+    A trial that repeats another one bears a copy of the other's draws, which count once.
+    """
+    if trial.state == TrialState.WAITING or is_retried(trial):
+        return []
     return [RefusedDraw(**one) for one in trial.system_attrs.get(REFUSED, ())]
+
+
+def stored_refusals(refused: Sequence[Scored[Any]]) -> list[dict[str, Any]]:
+    """What a trial keeps of the draws that were refused before it: the first ones, as many as every storage takes."""
+    kept: list[dict[str, Any]] = []
+    room = MOST_BYTES
+    for scored in refused[:REFUSED_KEPT]:
+        draw = RefusedDraw.of(scored)
+        for one in (draw, draw._replace(config={})):
+            entry = {name: value for name, value in one._asdict().items() if value != ""}
+            size = len(json.dumps(entry)) + 2
+            if size <= room:
+                kept.append(entry)
+                room -= size
+                break
+    return kept
 
 
 def was_refused(trial: FrozenTrial, record: Record) -> bool:
@@ -144,23 +218,35 @@ def _losses(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> tuple[f
     return tuple(sign * value for sign, value in zip(signs, trial.values, strict=True))
 
 
-def _items(values: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
-    return frozenset((name, repr(value)) for name, value in values.items())
-
-
 class Histories:
-    """One ``History`` for each study that a sampler serves. It is not pickled: the storage has it all."""
+    """One ``History`` for each study that is served. It is not pickled: the storage has it all."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._by_storage: WeakKeyDictionary[Any, dict[int, History]] = WeakKeyDictionary()
+        self._by_storage: WeakKeyDictionary[Any, dict[tuple[int, str], History]] = WeakKeyDictionary()
 
-    def of(self, study: Study) -> History:
-        """The history of a study, up to date with the trials that the base sampler sees."""
+    def of(self, study: Study, trials: Sequence[FrozenTrial] | None = None) -> History:
+        """The history of a study, up to date.
+
+        Args:
+            study: The study.
+            trials: Its trials by number; None for those that the base sampler sees.
+        """
+        if trials is None:
+            trials = study._get_trials(deepcopy=False, use_cache=True)
         with self._lock:
-            history = self._by_storage.setdefault(study._storage, {}).setdefault(study._study_id, History())
-            history.update(study._get_trials(deepcopy=False, use_cache=True), study.directions)
+            history = self._kept(study)
+            history.update(trials, study.directions)
             return history
+
+    def as_it_is(self, study: Study) -> History:
+        """The history of a study, as of the last update."""
+        with self._lock:
+            return self._kept(study)
+
+    def _kept(self, study: Study) -> History:
+        of_storage = self._by_storage.setdefault(study._storage, {})
+        return of_storage.setdefault((study._study_id, study.study_name), History())
 
     def __reduce__(self) -> tuple[type[Histories], tuple[()]]:
         return Histories, ()

@@ -8,9 +8,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from optuna import Study, logging
-from optuna.samplers import BaseSampler, BruteForceSampler, GPSampler, GridSampler
+from optuna.samplers import (
+    BaseSampler,
+    BruteForceSampler,
+    GPSampler,
+    GridSampler,
+    PartialFixedSampler,
+    RandomSampler,
+    TPESampler,
+)
 from optuna.samplers._lazy_random_state import LazyRandomState
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial, TrialState
 
 from ntk_prior.screening import Judgement, Silence
 
@@ -41,12 +49,36 @@ def is_expensive(sampler: BaseSampler) -> bool:
     return any(isinstance(inner, GPSampler) for inner in nested(sampler))
 
 
+def draws_uniformly(sampler: BaseSampler, study: Study) -> bool:
+    """Whether each parameter that a sampler draws now is uniform on its scale, whatever the others are.
+
+    So it is with random search, and with TPE until it has seen enough trials.
+    """
+    innermost = [inner for inner in nested(sampler) if type(inner) is not PartialFixedSampler]
+    if len(innermost) != 1:
+        return False
+    if type(innermost[0]) is RandomSampler:
+        return True
+    if type(innermost[0]) is not TPESampler:
+        return False
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
+    finished = study._get_trials(deepcopy=False, states=states, use_cache=True)
+    return len(finished) < innermost[0]._n_startup_trials
+
+
+def trials_of(study: Study) -> list[FrozenTrial]:
+    """The trials of a study by number, as the base sampler has read them for this trial if it has."""
+    # A thread that never asks for trials would keep what it once read for ever.
+    own = study._thread_local
+    return study._get_trials(deepcopy=False, use_cache=own.in_optimize_loop or own.cached_all_trials is not None)
+
+
 def fixed_params(sampler: BaseSampler, trial: FrozenTrial) -> dict[str, Any]:
-    """Values that no draw changes: those of ``PartialFixedSampler`` and, before them, those enqueued."""
+    """Values that no draw changes: those that the trial has, those enqueued, and those of ``PartialFixedSampler``."""
     fixed: dict[str, Any] = {}
     for inner in reversed(list(nested(sampler))):
         fixed.update(getattr(inner, "_fixed_params", {}))
-    return {**fixed, **enqueued_params(trial)}
+    return {**fixed, **enqueued_params(trial), **trial.params}
 
 
 def enqueued_params(trial: FrozenTrial) -> Mapping[str, Any]:
@@ -55,22 +87,32 @@ def enqueued_params(trial: FrozenTrial) -> Mapping[str, Any]:
     return values
 
 
-def is_enqueued(trial: Trial) -> bool:
-    """Whether a running trial got values from ``enqueue_trial``."""
-    return bool(trial._fixed_params)
+def is_retried(trial: FrozenTrial) -> bool:
+    """Whether a trial repeats one that failed: ``RetryFailedTrialCallback`` copies all attributes of that one."""
+    return "failed_trial" in trial.system_attrs or "retry_history" in trial.system_attrs
+
+
+def is_given(trial: FrozenTrial) -> bool:
+    """Whether values of a trial were given, by ``enqueue_trial`` or by the trial that it repeats."""
+    return bool(enqueued_params(trial)) or is_retried(trial)
 
 
 def warn_if_failed(judgement: Judgement, number: int, told: set[str]) -> None:
     """Tell the user, as Optuna does, that the prior raised an error for the parameters of a trial.
 
+    Texts differ from trial to trial where they hold values, so each kind of error is told of once.
+
     Args:
         judgement: What the prior said.
         number: Of the trial.
-        told: Errors that the user knows of, to which this one is added.
+        told: Kinds of warnings that the user knows of, to which this one is added.
     """
-    if isinstance(judgement, Silence) and judgement.failed and judgement.reason not in told:
-        told.add(judgement.reason)
-        _logger.warning(f"Trial {number} was not judged: {judgement.reason}")
+    if not isinstance(judgement, Silence) or not judgement.failed or judgement.kind in told:
+        return
+    told.add(judgement.kind)
+    _logger.warning(
+        f"Trial {number} was not judged: {judgement.reason} (the log does not repeat this for other trials)"
+    )
 
 
 def reseed(sampler: BaseSampler, seed: int) -> None:

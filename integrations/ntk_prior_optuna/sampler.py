@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import repeat
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 from zlib import crc32
 
 import numpy as np
 from optuna import Study
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
@@ -18,40 +17,30 @@ from ntk_prior.screening import (
     DEFAULT_CANDIDATES,
     DEFAULT_EPSILON,
     DEFAULT_MAX_DRAWS,
+    Choice,
     Draw,
     Drawn,
+    Judgement,
     Prior,
     Record,
-    RefusedDraw,
     Screen,
+    Silence,
     judge,
     score_of,
 )
-from ntk_prior_optuna.history import ATTRIBUTE, REFUSED, REFUSED_KEPT, Histories, History
-from ntk_prior_optuna.internals import (
-    DraftStudy,
-    enqueued_params,
-    fixed_params,
-    is_expensive,
-    nested,
-    publish,
-    repeats_itself,
-    reseed,
-    warn_if_failed,
-)
-from ntk_prior_optuna.silence import warn_if_silent
-from ntk_prior_optuna.space import JointSpace, Space, require_space, single_value, uniform_draw
+from ntk_prior_optuna.history import ATTRIBUTE, REFUSED, Histories, History, Plan, stored_refusals
+from ntk_prior_optuna.internals import fixed_params, is_given, nested, publish, repeats_itself, reseed, warn_if_failed
+from ntk_prior_optuna.proposals import Asked, OneParameter, Proposals, drawn_alone
+from ntk_prior_optuna.silence import warn_if_fallen_silent, warn_if_silent, warn_of_unread
+from ntk_prior_optuna.space import JointSpace, Space, require_space
 
-EXPENSIVE_DRAWS = 3
-"""Draws taken from a base sampler that needs a tenth of a second or more for each."""
+BYPASSED = (Drawn.PLAIN, Drawn.UNJUDGED, Drawn.UNSEEN)
+"""Configurations that the prior had no say in."""
 
+LONGEST_NAME = 500
+"""Characters of a base sampler's name that are kept."""
 
-class _Point(NamedTuple):
-    """A candidate: its parameters, what the base sampler noted about it, and whether it is the base sampler's."""
-
-    params: dict[str, Any]
-    writes: Mapping[str, Any]
-    own: bool
+T = TypeVar("T")
 
 
 class NTKPriorSampler(BaseSampler):
@@ -64,10 +53,21 @@ class NTKPriorSampler(BaseSampler):
     than the prior knows. Where the prior refuses all of half of ``max_draws``, the draws are uniform over the space; if
     those are refused too, the best-scored one is launched. Without ``search_space`` the space of the first trials is
     unknown, and they are the base sampler's. Configurations that the prior is silent about (``outside_theory``,
-    parameters missing) are never refused, nor are enqueued trials, and they keep the share of trials that the base
-    sampler gives them: a refused draw is made again until the prior knows the new one. In a conditional space a draw is
-    judged by the parameters that finished trials with its categorical values used. ``GridSampler`` and
-    ``BruteForceSampler`` are left as they are, since they must visit each point: use ``prune_if_infeasible`` with them.
+    parameters missing) are never refused, nor are enqueued trials and those that repeat a failed one, and they keep the
+    share of trials that the base sampler gives them: a refused draw is made again until the prior knows the new one.
+    ``GridSampler`` and ``BruteForceSampler`` are left as they are, since they must visit each point: use
+    ``prune_if_infeasible`` with them.
+
+    The space may change from trial to trial. In a conditional space a draw is judged by the parameters that finished
+    trials with its categorical values used. A parameter whose range has changed is drawn from the latest one, of a
+    trial with the same categorical values if there is one; where the trial then suggests a range that does not hold the
+    value, it is drawn again within that range, and judged together with the other values of the trial. Screening stops
+    only where the prior has no more to say of what trials use; the log then says so, once. It also names, once in a
+    study, the parameters that the prior does not look at.
+
+    The first draw is always the base sampler's own, and so is every audited trial. To make further ones cheap, those of
+    ``RandomSampler``, and of ``TPESampler`` in its start-up, are drawn here, from the same distribution; later
+    ``TPESampler``, which proposes the best of 24 candidates, is not asked again: its next best candidates follow.
 
     What a wrong prior can cost:
 
@@ -89,15 +89,19 @@ class NTKPriorSampler(BaseSampler):
        any one time.
 
     Each trial's user attribute ``ntk_prior`` holds score, verdict, reason and how the configuration was drawn, its
-    system attribute ``ntk_prior:refused`` the first 32 draws that were refused before it, and the study's user
-    attribute ``ntk_prior`` these settings. At most three attributes are written for a trial, the base sampler's own not
-    counted, and nothing is kept outside the storage.
+    system attribute ``ntk_prior:refused`` the first 32 draws that were refused before it, without reasons (ask the
+    prior again), and the study's user attribute ``ntk_prior`` these settings. ``drawn`` tells three kinds of trials
+    apart that the prior had no say in: ``plain`` is an audit, or the prior has lost trust; ``unseen`` could not be
+    asked about before the trial ran, because its parameters were not known or were others than those drawn; and of
+    ``unjudged`` the prior had nothing to say. The first two are evidence about the prior. Trials of which the user has
+    fixed all values are ``enqueued``, and points of a grid without a gate ``unseen``. At most three attributes are
+    written for a trial, the base sampler's own not counted, of 60,000 bytes at most, and nothing that outlives a trial
+    is kept outside the storage.
 
     Args:
         prior: Maps a configuration to its feasibility: an ``ntk_prior.NTKPrior``.
         base_sampler: The sampler that draws; None for ``TPESampler()``.
-        search_space: Names and distributions that trials will use, for screening from the first trial on, and in
-            spaces whose ranges change from trial to trial. Then draws are judged by the parameters named here.
+        search_space: Names and distributions that trials will use, for screening from the first trial on.
         threshold: Draws that score lower are refused.
         epsilon: Share of trials that bypass the prior; 0 for none.
         max_draws: Draws judged for one trial at most. Of the base sampler's, at most half as many; 3 of a
@@ -140,7 +144,6 @@ class NTKPriorSampler(BaseSampler):
         self.screen = Screen(threshold, epsilon, max_draws, coins, candidates)
         self._gate_only = repeats_itself(self._base_sampler)
         self._histories = Histories()
-        self._told: set[str] = set()
 
     def __str__(self) -> str:
         return f"{type(self).__name__}({self._base_sampler})"
@@ -150,17 +153,24 @@ class NTKPriorSampler(BaseSampler):
         self._base_sampler.reseed_rng()
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Leave it to the base sampler."""
+        """Leave it to the base sampler; a trial that was created with values or notes was given by the user."""
         self._base_sampler.before_trial(study, trial)
+        copied = Record.from_json(trial.user_attrs.get(ATTRIBUTE)) is not None
+        if copied or trial.params:
+            self._note(study, trial, Record.of(judge(self._prior, trial.params or None), Drawn.ENQUEUED))
+        if REFUSED in trial.system_attrs:
+            study._storage.set_trial_system_attr(trial._trial_id, REFUSED, [])
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The base sampler's relative space, united with the declared one and that of the finished trials."""
         inferred = self._base_sampler.infer_relative_search_space(study, trial)
         if self._gate_only:
             return inferred
-        known = {**self._histories.of(study).space, **(self._declared or {}), **inferred}
-        joint = {name: known[name] for name in sorted(known) if name in inferred or not known[name].single()}
-        return JointSpace(joint, inferred)
+        history = self._histories.of(study)
+        known = {**(self._declared or {}), **history.branches.latest, **inferred}
+        drawn = (name for name in known if name in inferred or self._is_drawn(name, known[name], history))
+        joint = {name: self._as_given(name, known[name], history) for name in sorted(drawn)}
+        return JointSpace({name: one for name, one in joint.items() if one is not None}, inferred)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -173,35 +183,61 @@ class NTKPriorSampler(BaseSampler):
         history = self._histories.of(study)
         self._note_settings(study, history)
         fixed = {**fixed_params(self, trial), **fixed_params(study.sampler, trial)}
-        proposals = _Proposals(self, study, trial, search_space, history, fixed)
-        # Where nothing is left to draw, drawing again changes nothing.
-        decided = all(name in fixed for name in search_space)
+        asked = Asked(self._base_sampler, self.screen, study, trial, history)
+        proposals = Proposals(asked, search_space, self._declared or {}, fixed)
+        # Where nothing is left to draw, drawing again changes nothing: the user has given all of it.
+        decided = proposals.is_known and all(name in fixed for name in search_space)
+        choice = self._chosen(trial, history, proposals.of_base(), proposals.uniform(), bypass=decided)
+        point = choice.origin
+        params = point.as_drawn if choice.drawn in BYPASSED else point.params
+        publish(study, trial, point.writes, params, own=point.own)
+        noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
+        given = decided or is_given(trial) or (noted is not None and noted.drawn is Drawn.ENQUEUED)
+        history.plan(trial._trial_id, Plan(point.config, choice.drawn, is_noted=True))
+        record = Record.of(choice.judgement, Drawn.ENQUEUED if given else choice.drawn)
+        if record.score is not None:
+            self._note(study, trial, record)
+        if choice.refused:
+            study._storage.set_trial_system_attr(trial._trial_id, REFUSED, stored_refusals(choice.refused))
+        return params
+
+    def _chosen(
+        self,
+        trial: FrozenTrial,
+        history: History,
+        proposals: Iterator[Draw[T]],
+        uniform: Iterator[Draw[T]],
+        *,
+        bypass: bool = False,
+    ) -> Choice[T]:
         trust = history.trust(self.screen.threshold)
-        choice = self.screen.choose(
+        return self.screen.choose(
             self._prior,
             trial.number,
-            proposals.of_base(),
-            proposals.uniform(),
-            bypass=decided or self.screen.bypasses(trial.number, trust),
+            proposals,
+            uniform,
+            bypass=bypass or self.screen.bypasses(trial.number, trust),
             competing=self.screen.competing(trial.number, trust),
             withdrawn=history.withdrawn(self.screen.threshold),
         )
-        params, writes, own = choice.origin
-        publish(study, trial, writes, params, own=own)
-        drawn = Drawn.ENQUEUED if enqueued_params(trial) else choice.drawn
-        record = Record.of(choice.judgement, drawn)
-        if record.score is not None:
-            study._storage.set_trial_user_attr(trial._trial_id, ATTRIBUTE, record.to_json())
-            # The running trial reads its own copy, as after Trial.set_user_attr.
-            trial.user_attrs[ATTRIBUTE] = record.to_json()
-        if choice.refused:
-            kept = [RefusedDraw.of(one)._asdict() for one in choice.refused[:REFUSED_KEPT]]
-            study._storage.set_trial_system_attr(trial._trial_id, REFUSED, kept)
-        return params
+
+    def _is_drawn(self, name: str, distribution: BaseDistribution, history: History) -> bool:
+        return name in history.branches.varying or not distribution.single()
+
+    def _as_given(self, name: str, distribution: BaseDistribution, history: History) -> BaseDistribution | None:
+        """A distribution as the objective gives it, which is what Optuna compares it with."""
+        declared = (self._declared or {}).get(name)
+        return history.distribution(name, distribution) or declared
+
+    @staticmethod
+    def _note(study: Study, trial: FrozenTrial, record: Record) -> None:
+        study._storage.set_trial_user_attr(trial._trial_id, ATTRIBUTE, record.to_json())
+        # The running trial reads its own copy, as after Trial.set_user_attr.
+        trial.user_attrs[ATTRIBUTE] = record.to_json()
 
     def _note_settings(self, study: Study, history: History) -> None:
         """Keep in the study what a report should say of its sampler, unless this process knows that it is there."""
-        settings = {"base_sampler": str(self._base_sampler), **vars(self.screen)}
+        settings = {"base_sampler": str(self._base_sampler)[:LONGEST_NAME], **vars(self.screen)}
         if not self._seeded:
             settings["seed"] = None
         # By the storage, since the study may be a pruner's stand-in that has no attributes.
@@ -214,86 +250,73 @@ class NTKPriorSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Leave it to the base sampler: a single parameter is nothing the prior could judge."""
-        if self._seeded and not self._gate_only:
+        """Leave it to the base sampler, unless the prior was asked about another value, which the range does not hold.
+
+        Then the parameter is drawn again in its range, until the prior lets it through together with all others.
+        """
+        if self._gate_only:
+            return self._base_sampler.sample_independent(study, trial, param_name, param_distribution)
+        if self._seeded:
             reseed(self._base_sampler, self.screen.tuner_seed(trial.number, crc32(param_name.encode())))
-        return self._base_sampler.sample_independent(study, trial, param_name, param_distribution)
+        history = self._histories.as_it_is(study)
+        if isinstance(param_distribution, CategoricalDistribution):
+            history.given[param_name] = param_distribution
+        plan = history.plans.get(trial._trial_id)
+        if plan is None or plan.drawn in BYPASSED or param_name not in plan.config:
+            stored = history.branches.latest.get(param_name, param_distribution)
+            return drawn_alone(self._base_sampler, study, trial, param_name, stored, param_distribution)
+        asked = Asked(self._base_sampler, self.screen, study, trial, history)
+        single = OneParameter(asked, {**plan.config, **trial.params}, param_name, param_distribution)
+        choice = self._chosen(trial, history, single.of_base(), single.uniform())
+        drawn = choice.drawn if choice.drawn in (Drawn.UNIFORM, Drawn.BEST_OF_REFUSED) else plan.drawn
+        history.plan(trial._trial_id, Plan({**plan.config, param_name: choice.origin}, drawn, is_noted=False))
+        return choice.origin
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Leave it to the base sampler, then correct the note by the parameters that the trial has really used."""
         self._base_sampler.after_trial(study, trial, state, values)
-        noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
-        gated = (noted is not None and noted.gated) or f"constraints:{ATTRIBUTE}" in trial.system_attrs
-        if gated or not trial.params:
+        history = self._histories.as_it_is(study)
+        plan = history.plans.pop(trial._trial_id, None)
+        if not trial.params:
             return
-        drawn = Drawn.PLAIN if noted is None else noted.drawn
-        if enqueued_params(trial):
-            drawn = Drawn.ENQUEUED
-        judgement = judge(self._prior, trial.params)
-        warn_if_failed(judgement, trial.number, self._told)
+        params = history.params(trial)
+        noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
+        as_planned = plan is not None and plan.is_noted and plan.config == params
+        if as_planned and noted is not None and noted.score is not None:
+            # The prior was asked about this configuration when it was drawn, and the note has its answer.
+            warn_of_unread(study, history.told, self._prior, params, noted.score)
+            return
+        judgement = judge(self._prior, params)
+        warn_of_unread(study, history.told, self._prior, params, score_of(judgement))
+        if (noted is not None and noted.gated) or f"constraints:{ATTRIBUTE}" in trial.system_attrs:
+            return
+        warn_if_failed(judgement, trial.number, history.told)
         warn_if_silent(study, trial.number, judgement)
+        warn_if_fallen_silent(study, history, judgement)
+        drawn = self._drawn(trial, noted, plan, judgement)
         if noted is None or noted.drawn is not drawn or noted.score != score_of(judgement):
             record = Record.of(judgement, drawn)
             study._storage.set_trial_user_attr(trial._trial_id, ATTRIBUTE, record.to_json())
+
+    def _drawn(self, trial: FrozenTrial, noted: Record | None, plan: Plan | None, judgement: Judgement) -> Drawn:
+        """How the configuration of a trial that has ended came about."""
+        drawn = Drawn.UNSEEN if noted is None else noted.drawn
+        if is_given(trial) or drawn is Drawn.ENQUEUED:
+            return Drawn.ENQUEUED
+        if plan is not None and drawn is Drawn.SCREENED:
+            drawn = plan.drawn
+        if score_of(judgement) is None:
+            return Drawn.UNJUDGED if drawn in BYPASSED else drawn
+        if drawn is Drawn.UNJUDGED:
+            return Drawn.UNSEEN
+        if noted is not None and drawn in (Drawn.SCREENED, Drawn.UNIFORM):
+            # The values that were launched are not those that were let through: nobody had a say in them.
+            before = Silence("", score=noted.score, verdict=noted.verdict)
+            if self.screen.refuses(judgement) and not self.screen.refuses(before):
+                return Drawn.UNSEEN
+        return drawn
 
 
 def found_in(sampler: BaseSampler) -> NTKPriorSampler | None:
     """The ``NTKPriorSampler`` that a sampler is or wraps; None where there is none."""
     return next((one for one in nested(sampler) if isinstance(one, NTKPriorSampler)), None)
-
-
-class _Proposals:
-    """The candidates for one trial."""
-
-    def __init__(
-        self,
-        sampler: NTKPriorSampler,
-        study: Study,
-        trial: FrozenTrial,
-        space: dict[str, BaseDistribution],
-        history: History,
-        fixed: Mapping[str, Any],
-    ) -> None:
-        self._sampler = sampler
-        self._study = study
-        self._trial = trial
-        self._space = space
-        self._history = history
-        self._fixed = fixed
-        known = {**history.space, **(sampler._declared or {})}
-        self._constants = {name: single_value(dist) for name, dist in known.items() if dist.single()}
-        self._writes: Mapping[str, Any] = {}
-
-    def of_base(self) -> Iterator[Draw[_Point]]:
-        """The base sampler's draws, completed by its independent sampler."""
-        base, trial = self._sampler._base_sampler, self._trial
-        inferred = self._space.of_base() if isinstance(self._space, JointSpace) else self._space
-        for _ in range(EXPENSIVE_DRAWS) if is_expensive(base) else repeat(None):
-            draft = DraftStudy(self._study, trial._trial_id)
-            seen = cast("Study", draft)
-            params = dict(base.sample_relative(seen, trial, inferred))
-            for name, distribution in self._space.items():
-                if name not in params:
-                    params[name] = base.sample_independent(seen, trial, name, distribution)
-            self._writes = draft.writes
-            yield self._draw(params, own=True)
-
-    def uniform(self) -> Iterator[Draw[_Point]]:
-        """Uniform draws over the whole space."""
-        generator = self._sampler.screen.uniform_generator(self._trial.number)
-        while True:
-            yield self._draw(uniform_draw(self._space, generator), own=False)
-
-    def _draw(self, params: dict[str, Any], *, own: bool) -> Draw[_Point]:
-        params.update({name: value for name, value in self._fixed.items() if name in params})
-        return Draw(self._config(params), _Point(params, self._writes, own))
-
-    def _config(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The configuration that a trial with these parameters would run, as far as it can be told."""
-        config = {**self._constants, **params, **self._fixed}
-        used = self._history.branch(config)
-        if used is not None:
-            if self._sampler._declared is None and not used <= config.keys():
-                return None
-            config = {name: value for name, value in config.items() if name in used}
-        return config or None

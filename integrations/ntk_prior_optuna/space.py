@@ -1,4 +1,4 @@
-"""Search spaces: checks of a declared one, and uniform draws."""
+"""Search spaces: checks of a declared one, values of distributions, and uniform draws."""
 
 from __future__ import annotations
 
@@ -43,6 +43,31 @@ def require_space(space: Any) -> dict[str, BaseDistribution]:
     return dict(space)
 
 
+def is_certain(distribution: BaseDistribution) -> bool:
+    """Whether a distribution that a storage returns is the one that the objective gave.
+
+    Storages that keep JSON return tuples as lists, and Optuna refuses a list where the objective has a tuple.
+    """
+    if not isinstance(distribution, CategoricalDistribution):
+        return True
+    return not any(isinstance(choice, list | dict) for choice in distribution.choices)
+
+
+def translated(value: Any, source: BaseDistribution, target: BaseDistribution) -> Any:
+    """A value of one distribution in the words of another: the choice in the same place."""
+    if source is target or not isinstance(target, CategoricalDistribution):
+        return value
+    return target.to_external_repr(source.to_internal_repr(value))
+
+
+def holds(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a value lies in a distribution."""
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except (TypeError, ValueError):
+        return False
+
+
 def single_value(distribution: BaseDistribution) -> Any:
     """The only value of a distribution whose ``single()`` holds."""
     if isinstance(distribution, CategoricalDistribution):
@@ -53,7 +78,8 @@ def single_value(distribution: BaseDistribution) -> Any:
 
 def uniform_draw(space: Space, generator: np.random.Generator) -> dict[str, Any]:
     """One draw of each parameter, uniform on its own (logarithmic, stepped) scale."""
-    return {name: _uniform(distribution, generator.random()) for name, distribution in space.items()}
+    places = generator.random(len(space)).tolist()
+    return {name: _uniform(distribution, u) for (name, distribution), u in zip(space.items(), places, strict=True)}
 
 
 def _uniform(distribution: BaseDistribution, u: float) -> Any:
