@@ -57,13 +57,13 @@ class Entry:
 
     def __call__(self, *arguments: Any) -> Any:
         """What the function returns: interpreted while all calls together are little work, compiled from then on."""
+        if getattr(_interpreting, "now", False):
+            return self.function(*arguments)
         if self._compiled is None:
-            if getattr(_interpreting, "now", False):
-                return self.function(*arguments)
             self._left -= self._work(*arguments)
             if self._left >= 0.0:
                 try:
-                    return self._interpreted(*arguments)
+                    return self.interpreted(*arguments)
                 except (ArithmeticError, ValueError):
                     # Compiled code goes on with inf or nan, as C does, where Python's math raises; its word counts.
                     pass
@@ -71,7 +71,8 @@ class Entry:
                 self._compiled = _dispatcher(self.function)
         return self._compiled(*arguments)
 
-    def _interpreted(self, *arguments: Any) -> Any:
+    def interpreted(self, *arguments: Any) -> Any:
+        """The same without compiled code, with what it calls."""
         _interpreting.now = True
         try:
             with np.errstate(all="ignore"):
