@@ -33,6 +33,9 @@ _SMALL = 20_000
 PER_CONFIGURATION = 20
 """What a configuration takes beyond its layers, in layers."""
 
+PER_CALL = 250
+"""What one more call with one more configuration counts: a tuner makes thousands of them, an explanation a few."""
+
 _options: dict[FunctionType, dict[str, Any]] = {}
 """How each function is compiled; see ``entry``, ``inner`` and ``inlined``."""
 

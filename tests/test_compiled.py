@@ -18,7 +18,7 @@ import pytest
 from ntk_prior import Architecture, Budget, Task
 from ntk_prior.activations import dual
 from ntk_prior.compiled import entry
-from ntk_prior.judge import encode, judge_rows, plain_values, stage_of
+from ntk_prior.judge import Sides, encode, judge_rows, plain_values, stage_of
 from ntk_prior.spectrum import view_name, workspace
 
 PACKAGE = Path(__file__).parents[1] / "ntk_prior"
@@ -92,7 +92,7 @@ def judged(activation: str, columns: dict[str, Any], judge: Any, **fields: Any) 
     stage, best = stage_of(Task.cifar10(1000), view_name(architecture))
     budget = Budget(300, width=256, learning_rate=0.5)
     rows = encode({**plain_values(architecture, budget), "code": code, "slope": slope, **columns})
-    out = np.empty((9, len(rows)))
+    out = np.empty((len(Sides._fields), len(rows)))
     judge(rows, table, stage, best, workspace(stage), out)
     return out
 
@@ -111,7 +111,11 @@ def test_the_interpreter_says_what_compiled_code_says(activation: str, fields: d
     compiled = judged(activation, columns, judge_rows, **fields)
     few = {name: column[:12] for name, column in columns.items()}
     interpreted = judged(activation, few, judge_rows.interpreted, **fields)
-    np.testing.assert_allclose(interpreted, compiled[:, :12], rtol=1e-6, atol=1e-9)
+    known = compiled[:, :12]
+    np.testing.assert_allclose(interpreted[:-1], known[:-1], rtol=1e-6, atol=1e-9)
+    # Where nothing carries over, the direction of what does is rounding, in compiled code as well.
+    something = Sides(*known).carried > 1e-6
+    np.testing.assert_allclose(interpreted[-1, something], known[-1, something], rtol=1e-6, atol=1e-9)
 
 
 def test_where_pythons_math_raises_the_answer_is_compiled_codes() -> None:
