@@ -24,7 +24,7 @@ help:
 	@echo "make docs               build the documentation into build/site/ and check its links"
 	@echo "make notebook           run the quick start's notebook, in less than two minutes a cell"
 	@echo "make format             let ruff rewrite the sources"
-	@echo "make bench              measure the predictor and the exact tier against neural-tangents and NumPy, and what ask and suggest cost"
+	@echo "make bench              measure first contact, the predictor and the exact tier against their peers, and what ask and suggest cost"
 	@echo "make wheel              build the wheel into $(DIST)/"
 	@echo "make constraints        pin the newest versions of all dependencies again"
 	@echo "make clean              remove the environment and everything built"
@@ -90,6 +90,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 bench: $(STAMP)
+	$(BIN)/python benchmarks/first_contact.py
 	$(BIN)/python benchmarks/score_many.py
 	$(BIN)/python benchmarks/ask_overhead.py
 	$(BIN)/python benchmarks/suggest_overhead.py

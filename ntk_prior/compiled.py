@@ -33,6 +33,9 @@ _SMALL = 20_000
 PER_CONFIGURATION = 20
 """What a configuration takes beyond its layers, in layers."""
 
+PER_CALL = 250
+"""What one more call with one more configuration counts: a tuner makes thousands of them, an explanation a few."""
+
 _options: dict[FunctionType, dict[str, Any]] = {}
 """How each function is compiled; see ``entry``, ``inner`` and ``inlined``."""
 
@@ -57,13 +60,13 @@ class Entry:
 
     def __call__(self, *arguments: Any) -> Any:
         """What the function returns: interpreted while all calls together are little work, compiled from then on."""
+        if getattr(_interpreting, "now", False):
+            return self.function(*arguments)
         if self._compiled is None:
-            if getattr(_interpreting, "now", False):
-                return self.function(*arguments)
             self._left -= self._work(*arguments)
             if self._left >= 0.0:
                 try:
-                    return self._interpreted(*arguments)
+                    return self.interpreted(*arguments)
                 except (ArithmeticError, ValueError):
                     # Compiled code goes on with inf or nan, as C does, where Python's math raises; its word counts.
                     pass
@@ -71,7 +74,8 @@ class Entry:
                 self._compiled = _dispatcher(self.function)
         return self._compiled(*arguments)
 
-    def _interpreted(self, *arguments: Any) -> Any:
+    def interpreted(self, *arguments: Any) -> Any:
+        """The same without compiled code, with what it calls."""
         _interpreting.now = True
         try:
             with np.errstate(all="ignore"):

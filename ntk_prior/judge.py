@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 from ntk_prior.activations import ERF, SIN, TABULATED, dual
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.compiled import PER_CONFIGURATION, entry, entry_summing, inlined, inner, inner_summing, on_all_cores
+from ntk_prior.compiled import (
+    PER_CALL,
+    PER_CONFIGURATION,
+    entry,
+    entry_summing,
+    inlined,
+    inner,
+    inner_summing,
+    on_all_cores,
+)
 from ntk_prior.ntk import Layers, propagate
 from ntk_prior.quadrature import GROWTH
 from ntk_prior.spectrum import LARGEST, Scene, eigenvalues, scene, view_name, workspace
@@ -216,7 +225,7 @@ def sides_of_rows(rows: NDArray[np.void], table: Array, task: Task, view: ViewNa
     return Sides(*out)
 
 
-@entry_summing(lambda rows, *_: PER_CONFIGURATION * len(rows) + rows["depth"].sum())
+@entry_summing(lambda rows, *_: PER_CALL + PER_CONFIGURATION * len(rows) + rows["depth"].sum())
 def judge_rows(rows, table, stage, best, work, out):  # type: ignore[no-untyped-def]
     """From rows made by ``encode`` to both sides; fills ``out``, shape (fields, n), with the fields of ``Sides``."""
     for i in range(rows.shape[0]):

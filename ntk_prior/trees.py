@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ntk_prior.compiled import PER_CONFIGURATION, entry, on_all_cores
+from ntk_prior.compiled import PER_CALL, PER_CONFIGURATION, entry, on_all_cores
 
 Array = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ class Trees(NamedTuple):
     value: Array
 
 
-@entry(lambda *arguments: PER_CONFIGURATION * len(arguments[-1]))
+@entry(lambda *arguments: PER_CALL / 2 + PER_CONFIGURATION * len(arguments[-1]))
 def _add_trees(roots, feature, threshold, left, right, value, rows, out):  # type: ignore[no-untyped-def]
     """Add the leaves that each row of features reaches; fills ``out``, shape (n,)."""
     for i in range(rows.shape[0]):
