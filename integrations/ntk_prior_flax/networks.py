@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ntk_prior import Architecture
-from ntk_prior.architecture import require_choice
+from ntk_prior.architecture import require_choice, shown
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -38,7 +38,7 @@ def activation_of(architecture: Architecture) -> Activation:
         return lambda x: jax.nn.leaky_relu(x, architecture.slope)
     if activation not in ACTIVATIONS:
         known = ", ".join([*ACTIVATIONS, "leaky_relu"])
-        raise ValueError(f"activation: expected one of {known} or a callable, received {activation!r}")
+        raise ValueError(f"activation: expected one of {known} or a callable, received {shown(activation)}")
     return ACTIVATIONS[activation]
 
 

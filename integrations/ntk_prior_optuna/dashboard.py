@@ -20,7 +20,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from ntk_prior import NTKPrior
-from ntk_prior.architecture import require_integer
+from ntk_prior.architecture import require_integer, shown
 from ntk_prior.evidence import EVIDENCE_WINDOW, trust_in_view_of, withdrawn_verdicts
 from ntk_prior.plots import theme
 from ntk_prior.plots.bidi import isolated
@@ -83,7 +83,7 @@ class DashboardCallback:
         prior: NTKPrior | None = None,
     ) -> None:
         if target is not None and not callable(target):
-            raise TypeError(f"target: expected a function of a trial or None, received {target!r}")
+            raise TypeError(f"target: expected a function of a trial or None, received {shown(target)}")
         self.every = require_integer("every", every, 1, 10**9)
         self._target = target
         self._target_name = target_name

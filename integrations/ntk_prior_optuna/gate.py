@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 
+from ntk_prior.architecture import shown
 from ntk_prior.screening import Drawn, Judgement, Prior, Record, Screen, judge, score_of
 from ntk_prior_optuna.history import ATTRIBUTE, Histories, History
 from ntk_prior_optuna.internals import is_given, trials_of, warn_if_failed
@@ -61,11 +62,11 @@ def prune_if_infeasible(
         RuntimeError: If ``constraint`` is asked for and Optuna has no ``Trial.set_constraint``.
     """
     if not _is_trial(trial):
-        raise TypeError(f"trial: expected the optuna.Trial of the objective, received {trial!r}")
+        raise TypeError(f"trial: expected the optuna.Trial of the objective, received {shown(trial)}")
     if not callable(prior):
-        raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {prior!r}")
+        raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {shown(prior)}")
     if config is not None and not isinstance(config, Mapping):
-        raise TypeError(f"config: expected a mapping of parameter names to values, or None, received {config!r}")
+        raise TypeError(f"config: expected a mapping of parameter names to values, or None, received {shown(config)}")
     if not isinstance(trial, optuna.Trial):
         judgement = judge(prior, trial.params if config is None else config)
         warn_if_failed(judgement, trial.number, set())

@@ -8,6 +8,7 @@ import numpy as np
 import optuna
 
 from ntk_prior import FinishedTrial
+from ntk_prior.architecture import shown
 
 
 def finished_trials(
@@ -39,7 +40,7 @@ def finished_trials(
         if complete and name is not None and name not in noted:
             raise ValueError(
                 f"{argument}: expected a user attribute of the study's trials, such as {', '.join(sorted(noted))}, "
-                f"received {name!r}: call trial.set_user_attr({name!r}, ...) in the objective"
+                f"received {shown(name)}: call trial.set_user_attr({name!r}, ...) in the objective"
             )
     found = [
         FinishedTrial(
@@ -72,7 +73,7 @@ def _share(trial: optuna.trial.FrozenTrial, attribute: str | None, otherwise: fl
     if not is_number or not 0.0 <= value <= 1.0:
         what = "the objective" if attribute is None else f"the user attribute {attribute!r}"
         raise ValueError(
-            f"trial {trial.number}: expected an accuracy in [0, 1] as {what}, received {value!r}: name the user "
+            f"trial {trial.number}: expected an accuracy in [0, 1] as {what}, received {shown(value)}: name the user "
             "attributes that hold accuracies"
         )
     return float(value)
@@ -89,6 +90,6 @@ def _flag(trial: optuna.trial.FrozenTrial, attribute: str | None) -> bool:
         return False
     if not isinstance(value, bool | np.bool_ | int) or value not in (0, 1):
         raise ValueError(
-            f"trial {trial.number}: expected True or False as the user attribute {attribute!r}, received {value!r}"
+            f"trial {trial.number}: expected True or False as the user attribute {attribute!r}, received {shown(value)}"
         )
     return bool(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import optuna
 
+from ntk_prior.architecture import shown
 from ntk_prior.plots.review import Review, reviewed
 from ntk_prior.screening import Prior
 from ntk_prior_optuna.visualization.records import Target, goal, logarithmic, plotted_trial, threshold_of
@@ -35,7 +36,7 @@ def review(
         ValueError: If there are several objectives and no target, or the threshold lies outside [0, 1].
     """
     if not isinstance(study, optuna.Study):
-        raise TypeError(f"study: expected an optuna.Study, received {study!r}")
+        raise TypeError(f"study: expected an optuna.Study, received {shown(study)}")
     compared = goal(study, target, target_name)
     finished = (trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished() and trial.params)
     return reviewed(

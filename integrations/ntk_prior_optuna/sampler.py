@@ -13,6 +13,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from ntk_prior import DEFAULT_THRESHOLD
+from ntk_prior.architecture import shown
 from ntk_prior.screening import (
     DEFAULT_CANDIDATES,
     DEFAULT_EPSILON,
@@ -131,9 +132,9 @@ class NTKPriorSampler(BaseSampler):
         seed: int | None = None,
     ) -> None:
         if not callable(prior):
-            raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {prior!r}")
+            raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {shown(prior)}")
         if base_sampler is not None and not isinstance(base_sampler, BaseSampler):
-            raise TypeError(f"base_sampler: expected an Optuna sampler or None, received {base_sampler!r}")
+            raise TypeError(f"base_sampler: expected an Optuna sampler or None, received {shown(base_sampler)}")
         if base_sampler is not None and found_in(base_sampler) is not None:
             raise ValueError(f"base_sampler: expected a sampler without a prior of its own, received {base_sampler}")
         self._prior = prior

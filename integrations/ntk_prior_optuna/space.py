@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from ntk_prior.architecture import shown
+
 Space = Mapping[str, BaseDistribution]
 
 
@@ -33,11 +35,11 @@ def require_space(space: Any) -> dict[str, BaseDistribution]:
         TypeError: If it is not a mapping of names to Optuna distributions.
     """
     if not isinstance(space, Mapping):
-        raise TypeError(f"search_space: expected a mapping of names to optuna.distributions, received {space!r}")
+        raise TypeError(f"search_space: expected a mapping of names to optuna.distributions, received {shown(space)}")
     for name, distribution in space.items():
         if not isinstance(name, str) or not isinstance(distribution, BaseDistribution):
             raise TypeError(
-                f"search_space: expected a mapping of names to optuna.distributions, received {distribution!r} "
+                f"search_space: expected a mapping of names to optuna.distributions, received {shown(distribution)} "
                 f"for {name!r}"
             )
     return dict(space)

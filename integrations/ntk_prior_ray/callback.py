@@ -50,7 +50,7 @@ class NTKPriorCallback(Callback):
     def __init__(self, search: Searcher) -> None:
         inside = [one for one in unwrapped(search) if isinstance(one, NTKPriorSearch)]
         if not inside:
-            raise TypeError(f"search: expected an NTKPriorSearch or a limiter around one, received {search!r}")
+            raise TypeError(f"search: expected an NTKPriorSearch or a limiter around one, received {shown(search)}")
         self._search = inside[0]
         self._columns: dict[str, dict[str, Any]] = {}
         # What the search algorithm has refused before belongs to another experiment.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ntk_prior.architecture import require_choice
+from ntk_prior.architecture import require_choice, shown
 
 MODES = ("min", "max")
 
@@ -20,13 +20,13 @@ def require_objective(metric: Any, mode: Any) -> None:
     """
     for name, value in (("metric", metric), ("mode", mode)):
         if value is not None and not all(isinstance(one, str) for one in _listed(value)):
-            raise TypeError(f"{name}: expected a string or a list of strings, received {value!r}")
+            raise TypeError(f"{name}: expected a string or a list of strings, received {shown(value)}")
     for one in _listed(mode):
         require_choice("mode", one, MODES)
     if metric is None or mode is None:
         return
     if isinstance(metric, str) != isinstance(mode, str) or len(_listed(metric)) != len(_listed(mode)):
-        raise TypeError(f"metric and mode: expected one mode for each metric, received {metric!r} and {mode!r}")
+        raise TypeError(f"metric and mode: expected one mode for each metric, received {shown(metric)} and {mode!r}")
 
 
 def measured(result: Mapping[str, Any] | None, metric: Any) -> dict[str, float] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ray.tune import Result, ResultGrid
 
-from ntk_prior.architecture import require_choice
+from ntk_prior.architecture import require_choice, shown
 from ntk_prior.plots.review import Review, reviewed
 from ntk_prior.plots.trials import PlottedTrial
 from ntk_prior.screening import Prior
@@ -33,15 +33,15 @@ def review(results: ResultGrid, prior: Prior, *, metric: str, mode: str, thresho
         ValueError: If no result has the metric, ``mode`` is neither, or the threshold lies outside [0, 1].
     """
     if not isinstance(results, ResultGrid):
-        raise TypeError(f"results: expected what Tuner.fit() returns, a ray.tune.ResultGrid, received {results!r}")
+        raise TypeError(f"results: expected what Tuner.fit() returns, a ray.tune.ResultGrid, received {shown(results)}")
     if not isinstance(metric, str):
-        raise TypeError(f"metric: expected the name of a metric, received {metric!r}")
+        raise TypeError(f"metric: expected the name of a metric, received {shown(metric)}")
     require_choice("mode", mode, MODES)
     found = [results[index] for index in range(len(results))]
     reported = {name for result in found if result.error is None for name in flattened(result.metrics or {})}
     if reported and metric not in reported:
         names = ", ".join(sorted(reported))
-        raise ValueError(f"metric: expected a metric of the results, such as {names}, received {metric!r}")
+        raise ValueError(f"metric: expected a metric of the results, such as {names}, received {shown(metric)}")
     trials = [_trial(result, metric) for result in found]
     return reviewed(trials, prior, outcome_name=metric, maximize=mode == "max", threshold=threshold)
 

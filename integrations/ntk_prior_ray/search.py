@@ -13,7 +13,7 @@ import numpy as np
 from ray.tune.search import Searcher
 
 from ntk_prior import DEFAULT_THRESHOLD
-from ntk_prior.architecture import require_choice
+from ntk_prior.architecture import require_choice, shown
 from ntk_prior.evidence import Trust
 from ntk_prior.screening import (
     DEFAULT_EPSILON,
@@ -120,7 +120,7 @@ class NTKPriorSearch(Searcher):
         on_exhausted: OnExhausted = "propose",
     ) -> None:
         if not callable(prior):
-            raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {prior!r}")
+            raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {shown(prior)}")
         coins = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         screen = Screen(threshold, epsilon, max_draws, coins)
         self._on_exhausted = require_choice("on_exhausted", on_exhausted, get_args(OnExhausted))
@@ -309,7 +309,7 @@ class NTKPriorSearch(Searcher):
         require_objective(metric, mode)
         for name, told, known in (("metric", metric, self.metric), ("mode", mode, self.mode)):
             if told is not None and known is not None and told != known:
-                raise ValueError(f"{name}: expected {known!r}, which the search algorithm has, received {told!r}")
+                raise ValueError(f"{name}: expected {known!r}, which the search algorithm has, received {shown(told)}")
         self._metric, self._mode = metric or self._metric, mode or self._mode
 
     def _require_ready(self) -> None:

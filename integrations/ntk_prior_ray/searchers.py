@@ -15,6 +15,7 @@ import numpy as np
 from ray import cloudpickle
 from ray.tune.search import BasicVariantGenerator, Repeater, Searcher
 
+from ntk_prior.architecture import shown
 from ntk_prior.screening import DEFAULT_CANDIDATES, Screen
 from ntk_prior_ray.space import Config, Space, flattened
 
@@ -222,7 +223,7 @@ def require_searcher(searcher: Any) -> Searcher:
     if isinstance(searcher, BasicVariantGenerator):
         raise TypeError("searcher: expected a Searcher, received BasicVariantGenerator: for random draws pass None")
     if not isinstance(searcher, Searcher):
-        raise TypeError(f"searcher: expected a ray.tune.search.Searcher or None, received {searcher!r}")
+        raise TypeError(f"searcher: expected a ray.tune.search.Searcher or None, received {shown(searcher)}")
     if any(isinstance(inner, Repeater) for inner in unwrapped(searcher)):
         raise ValueError("searcher: expected what proposes, received a Repeater: put it around NTKPriorSearch")
     for inner in (*unwrapped(searcher), *_samplers(searcher)):

@@ -13,6 +13,8 @@ import numpy as np
 from ray.tune.search.variant_generator import assign_value, parse_spec_vars
 from ray.tune.utils import deep_update, flatten_dict
 
+from ntk_prior.architecture import shown
+
 Config = dict[str, Any]
 Path = tuple[Any, ...]
 
@@ -30,7 +32,7 @@ class Space:
 
     def __init__(self, config: Any) -> None:
         if not isinstance(config, Mapping):
-            raise TypeError(f"space: expected a dictionary of constants and Ray Tune domains, received {config!r}")
+            raise TypeError(f"space: expected a dictionary of constants and Ray Tune domains, received {shown(config)}")
         _, domains, grids = parse_spec_vars(dict(config))
         if grids:
             names = ", ".join(_name(path) for path, _ in grids)

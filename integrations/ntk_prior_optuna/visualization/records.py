@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ntk_prior import DEFAULT_THRESHOLD, NTKPrior, PlottedTrial
+from ntk_prior.architecture import shown
 from ntk_prior.evidence import Evidence
 from ntk_prior.plots.axes import Axis
 from ntk_prior.plots.trials import in_fields, map_axes
@@ -56,7 +57,7 @@ def goal(study: optuna.Study, target: Target | None, target_name: str) -> Goal:
             )
         return Goal(_value, study.directions[0] == StudyDirection.MAXIMIZE, target_name)
     if not callable(target):
-        raise TypeError(f"target: expected a function of a trial, received {target!r}")
+        raise TypeError(f"target: expected a function of a trial, received {shown(target)}")
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     same = (k for k in range(len(study.directions)) if all(target(trial) == trial.values[k] for trial in complete))
     return Goal(target, study.directions[next(same, 0)] == StudyDirection.MAXIMIZE, target_name)
