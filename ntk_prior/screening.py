@@ -158,9 +158,10 @@ class RefusedDraw(NamedTuple):
 
     @classmethod
     def of(cls, scored: Scored[Any]) -> RefusedDraw:
-        """What is kept of a draw: all but the reason."""
+        """What is kept of a draw; its reason only where that is worded already."""
         config = {name: _plain(value) for name, value in (scored.draw.config or {}).items()}
-        return cls(config, _shortened(scored.judgement.verdict), scored.score)
+        reason = getattr(scored.judgement, "__dict__", {}).get("reason", "")
+        return cls(config, _shortened(scored.judgement.verdict), scored.score, _shortened(reason))
 
 
 class Record(NamedTuple):

@@ -248,8 +248,20 @@ def test_a_refused_draw_is_kept_as_json_whatever_its_parameters() -> None:
     odd = {"depth": np.int64(3), "rate": np.float64(0.1), "nan": math.nan, "layer": (1, 2), "bias": None}
     kept = RefusedDraw.of(Scored(0.1, Draw(odd, ""), judged(0.1), Drawn.BEST_OF_REFUSED))
     plain = {"depth": 3, "rate": 0.1, "nan": "nan", "layer": "(1, 2)", "bias": None}
-    assert kept == RefusedDraw(plain, "untrainable", 0.1)
+    assert kept == RefusedDraw(plain, "untrainable", 0.1, "score 0.100")
     assert RefusedDraw(**json.loads(json.dumps(kept._asdict(), allow_nan=False))) == kept
+
+
+def test_no_reason_is_worded_for_draws_that_are_not_launched() -> None:
+    class Judgement:
+        score, verdict = 0.1, "untrainable"
+
+        @property
+        def reason(self) -> str:
+            raise AssertionError("takes ten times as long as to judge")
+
+    kept = RefusedDraw.of(Scored(0.1, Draw({}, ""), Judgement(), Drawn.BEST_OF_REFUSED))
+    assert kept == RefusedDraw({}, "untrainable", 0.1)
 
 
 UNHASHABLE = {"score": 0.5, "verdict": [1], "reason": "", "drawn": "plain"}

@@ -90,14 +90,14 @@ class NTKPriorSampler(BaseSampler):
        any one time.
 
     Each trial's user attribute ``ntk_prior`` holds score, verdict, reason and how the configuration was drawn, its
-    system attribute ``ntk_prior:refused`` the first 32 draws that were refused before it, without reasons (ask the
-    prior again), and the study's user attribute ``ntk_prior`` these settings. ``drawn`` tells three kinds of trials
-    apart that the prior had no say in: ``plain`` is an audit, or the prior has lost trust; ``unseen`` could not be
-    asked about before the trial ran, because its parameters were not known or were others than those drawn; and of
-    ``unjudged`` the prior had nothing to say. The first two are evidence about the prior. Trials of which the user has
-    fixed all values are ``enqueued``, and points of a grid without a gate ``unseen``. At most three attributes are
-    written for a trial, the base sampler's own not counted, of 60,000 bytes at most, and nothing that outlives a trial
-    is kept outside the storage.
+    system attribute ``ntk_prior:refused`` the first 32 draws that were refused before it, without the reasons of an
+    ``NTKPrior`` (wording them takes longer than asking it again), and the study's user attribute ``ntk_prior`` these
+    settings. ``drawn`` tells three kinds of trials apart that the prior had no say in: ``plain`` is an audit, or the
+    prior has lost trust; ``unseen`` could not be asked about before the trial ran, because its parameters were not
+    known or were others than those drawn; and of ``unjudged`` the prior had nothing to say. The first two are evidence
+    about the prior. Trials of which the user has fixed all values are ``enqueued``, and points of a grid without a gate
+    ``unseen``. At most three attributes are written for a trial, the base sampler's own not counted, of 60,000 bytes at
+    most, and nothing that outlives a trial is kept outside the storage.
 
     Args:
         prior: Maps a configuration to its feasibility: an ``ntk_prior.NTKPrior``.
