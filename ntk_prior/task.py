@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -17,7 +18,18 @@ from numpy.typing import ArrayLike, NDArray
 from ntk_prior.architecture import require_integer, require_real
 from ntk_prior.files import expecting, read_json
 from ntk_prior.pixels import PixelNodes, pixel_nodes
-from ntk_prior.sketch import GROUPS, POWERS, Sketch, carried, gauss_nodes, polynomial_fit, sketch, weights_on
+from ntk_prior.sketch import (
+    GROUPS,
+    POWERS,
+    Fits,
+    Sketch,
+    carried,
+    free_fit,
+    gauss_nodes,
+    positive_fits,
+    sketch,
+    weights_on,
+)
 
 Array = NDArray[np.float64]
 
@@ -65,10 +77,13 @@ class View:
     variances: Array
     sketch: Sketch
 
-    @property
-    def fit(self) -> Array:
-        """Least-squares polynomial over the nodes, shape (powers + 1, nodes)."""
-        return polynomial_fit(self.cosines, np.maximum(self.across, 0.0) + np.maximum(self.within, 0.0))
+    @cached_property
+    def fits(self) -> Fits:
+        """Ways to fit a polynomial to gaps at the nodes; a single one where nodes stand alone."""
+        weights = np.maximum(self.across, 0.0) + np.maximum(self.within, 0.0)
+        if self.group == 1:
+            return free_fit(self.cosines, weights)
+        return positive_fits(self.cosines, weights, self.group)
 
 
 @dataclass(frozen=True, eq=False)
