@@ -43,15 +43,16 @@ WIDTH_GAIN = 3.0
 WIDTH_NOISE = 0.5
 """Spectral size of those fluctuations, in units of their standard deviation times sqrt(min(samples, width))."""
 
-GROWING, DEEPER = 2.5, 0.75
+GROWING, DEEPER, NARROW = 2.5, 0.75, 128.0
 """Networks train at GROWING depth^DEEPER times the stability limit at the most, with mini-batches or under
-cross-entropy, where the activation grows (ReLU, GELU), ..."""
+cross-entropy, where the activation grows (ReLU, GELU); wider ones than NARROW at as many times more as they are wider,
+..."""
 BOUNDED, BOUNDED_SHALLOW = 2.5, 18.0
 """... and where it is bounded (tanh) at BOUNDED times, under cross-entropy at BOUNDED_SHALLOW / depth times if that is
-more. Above all that was seen in ``benchmarks/largest_rates.py``'s trainings of depth 1 to 16. With full batches and the
-squared error the limit holds as it is, and ``calibration`` knows how sharply."""
-ANY_NETWORK = 20.0
-"""The same for a network of which only the kernel is known: the most that was seen of any."""
+more. Above all that was seen in ``benchmarks/largest_rates.py``'s trainings of depth 1 to 16 and width 128 and 512. With
+full batches and the squared error the limit holds as it is, and ``calibration`` knows how sharply."""
+ANY_NETWORK = 40.0
+"""The same for a network of which only the kernel is known, or no width: more than was seen of any."""
 
 _HOPELESS = (0.0, 0.0, 1.0, -math.log(2.0), -math.log(2.0), LARGEST, 0.0, 0.0, 0.0, 0.0)
 """The fields of ``Sides`` for a kernel that is not finite: it learns nothing at any rate."""
@@ -332,7 +333,9 @@ def _trains_up_to(row, table):  # type: ignore[no-untyped-def]
     code = int(row.code)
     if code in (ERF, SIN) or (code == TABULATED and table[0, GROWTH] == 0.0):
         return max(BOUNDED, BOUNDED_SHALLOW / row.depth) if row.cross_entropy > 0.0 else BOUNDED
-    return GROWING * row.depth**DEEPER
+    if not row.width > 0.0:
+        return ANY_NETWORK
+    return GROWING * row.depth**DEEPER * max(1.0, row.width / NARROW)
 
 
 @inner

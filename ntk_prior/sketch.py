@@ -9,6 +9,7 @@ one to the largest of the other.) So a few short lists of numbers stand in for t
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,12 @@ GROUPS = 32
 _TYPICAL = 0.3
 """Each power counts this much of the one before in the kernel whose eigenvectors are used; networks that are worth
 training fall off about as fast."""
+
+_RIDGE = 0.005
+"""Weight of small coefficients beyond the first power, against that of the gaps."""
+
+_TAIL = 0.05
+"""What the powers beyond the last one kept hold at the least, in units of each power's coefficient."""
 
 _SPENT = 1e-12
 
@@ -107,6 +114,55 @@ def polynomial_fit(nodes: Array, weights: Array) -> Array:
     fit = np.zeros((len(POWERS) + 1, len(nodes)))
     fit[: degree + 1] = np.linalg.pinv(design) * root
     return fit
+
+
+class Fits(NamedTuple):
+    """Ways to fit a kernel's gaps Theta(1) - Theta(c) by n + sum_k a_k (1 - c^k).
+
+    Attributes:
+        terms: Matrices from mean gaps to the terms of a fit, n of its own and a_k, shape (fits, powers + 1, groups).
+        pulls: What a unit of each term explains of the gaps, shape (powers + 1, groups).
+        nugget: What a unit of each term adds to n, shape (powers + 1,).
+    """
+
+    terms: Array
+    pulls: Array
+    nugget: Array
+
+
+def free_fit(nodes: Array, weights: Array) -> Fits:
+    """The one fit that ``polynomial_fit`` makes, for nodes that determine it."""
+    free = polynomial_fit(nodes, weights)
+    terms = np.vstack([free.sum(axis=0), -free[1:]])
+    return Fits(terms[None], np.zeros_like(terms), np.eye(len(terms))[0])
+
+
+def positive_fits(nodes: Array, weights: Array, group: int) -> Fits:
+    """Least-squares fits over groups of nodes, one for each set of terms that may be positive.
+
+    What convolutions have averaged has no value at one cosine, only over a group: there the mean of the fit meets that
+    of the gaps. Few groups do not determine six terms, so a free fit alternates; but a kernel that is positive definite
+    in every dimension has no a_k < 0 (Schoenberg 1942), and its powers beyond the last one kept, which are in n, come
+    with every power beyond the first. The best fit of that kind is the closest one without a negative term among those
+    below, n alone first. What the groups leave open is shared evenly by the powers beyond the first (ridge).
+
+    Args:
+        nodes: Cosines, shape (nodes,).
+        weights: Of each, shape (nodes,).
+        group: Consecutive nodes in a group.
+    """
+    powers = np.arange(len(POWERS) + 1)
+    means = np.mean(nodes.reshape(-1, group) ** powers[:, None, None], axis=-1)
+    shares = np.maximum(weights, 0.0).reshape(-1, group).sum(axis=1)
+    root = np.sqrt(shares / shares.sum())
+    nugget = np.where(powers == 0, 1.0, np.where(powers > 1, _TAIL, 0.0))
+    design = (np.where(powers > 0, 1.0 - means.T, 0.0) + nugget) * root[:, None]
+    padded = np.vstack([design, np.diag(np.where(powers > 1, _RIDGE, 0.0))])
+    sets = [list(kept) for size in range(1, len(powers) + 1) for kept in combinations(range(len(powers)), size)]
+    terms = np.zeros((len(sets), len(powers), len(root)))
+    for fit, kept in zip(terms, sets, strict=True):
+        fit[kept] = np.linalg.pinv(padded[:, kept])[:, : len(root)] * root
+    return Fits(terms, design.T * root, nugget)
 
 
 def sketch(powers: Array, labels: NDArray[np.int64], groups: int = GROUPS) -> Sketch:

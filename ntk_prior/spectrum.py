@@ -12,11 +12,12 @@ from ntk_prior.architecture import ACTIVATIONS, Architecture, require_instance, 
 from ntk_prior.compiled import PER_CONFIGURATION, entry_summing, inner_summing
 from ntk_prior.meanfield import Phase, mean_field
 from ntk_prior.ntk import Scratch, layers, propagate, scratch
+from ntk_prior.sketch import Fits
 from ntk_prior.task import Task
 from ntk_prior.views import ViewName
 
 _FLOOR = 1e-6
-"""Smallest eigenvalue, in units of the mean gap, that the polynomial fit may produce."""
+"""Smallest eigenvalue, in units of the mean gap, that a polynomial fit may produce."""
 
 _SETTLED = 1e-5
 """Relative change of a Rayleigh quotient, whose error is quadratic in that of its vector, at which it is final."""
@@ -46,7 +47,7 @@ class Scene(NamedTuple):
     group: int
     spreads: np.ndarray
     variances: np.ndarray
-    fit: np.ndarray
+    fits: Fits
     across: np.ndarray
     same_class: np.ndarray
     other_class: np.ndarray
@@ -72,7 +73,13 @@ class Workspace(NamedTuple):
     lam: np.ndarray
     """Eigenvalue of each group, shape (groups,)."""
     fit: np.ndarray
-    """Coefficients of the gaps as a polynomial in the cosine, shape (powers + 1,)."""
+    """Gaps as n + sum_k a_k (1 - c^k): n and a_k, shape (powers + 1,)."""
+    tried: np.ndarray
+    """Terms of a fit that is only tried, shape (powers + 1,)."""
+    pulls: np.ndarray
+    """What each term explains of the gaps, shape (powers + 1,)."""
+    means: np.ndarray
+    """Mean gap of each group of nodes, shape (groups,)."""
     block: np.ndarray
     """A matrix on the span of the leading vectors, shape (size^2,)."""
     vectors: np.ndarray
@@ -131,7 +138,7 @@ def scene(task: Task, name: ViewName) -> Scene:
         group=view.group,
         spreads=contiguous(view.spreads),
         variances=contiguous(view.variances),
-        fit=contiguous(view.fit),
+        fits=Fits(*map(contiguous, view.fits)),
         across=contiguous(view.across),
         same_class=contiguous(view.same_class),
         other_class=contiguous(view.other_class),
@@ -157,11 +164,14 @@ def modes(counts: np.ndarray, energy: np.ndarray) -> Modes:
 
 def workspace(stage: Scene) -> Workspace:
     """Arrays for one thread."""
-    size = stage.uniform.size
+    size, (_, terms, groups) = stage.uniform.size, stage.fits.terms.shape
     return Workspace(
         scratch(stage.cosines.size),
         np.empty(stage.modes.counts.size),
-        np.empty(stage.fit.shape[0]),
+        np.empty(terms),
+        np.empty(terms),
+        np.empty(terms),
+        np.empty(groups),
         np.empty(size * size),
         np.empty((2, size)),
     )
@@ -256,32 +266,26 @@ def eigenvalues(log_scale, diagonal, log_gap, stage, work):  # type: ignore[no-u
         within += stage.within[j] * gaps[j]
         same += stage.same_class[j] * gaps[j]
         other += stage.other_class[j] * gaps[j]
-    # gap(c) ~ sum_k f_k c^k, so the kernel's own coefficients are -f_k for k > 0.
+    _fitted(stage, work)
     degree = stage.eigenvalues.shape[0]
-    nugget = shift = 0.0
-    for k in range(degree + 1):
-        f = 0.0
-        for j in range(gaps.size):
-            f += stage.fit[k, j] * gaps[j]
-        nugget += f
-        fit[k] = f
     # What a pixel has in common with itself alone, beyond the polynomial; pooling dilutes it.
-    nugget *= stage.self_share
+    nugget, shift, constant = fit[0] * stage.self_share, 0.0, fit[0]
     mean_gap = max(across - within, _FLOOR * across) + 1e-300
     top = 0.0
     lam[:] = nugget
     for k in range(degree):
         for i in range(lam.size):
-            lam[i] -= fit[k + 1] * stage.eigenvalues[k, i]
+            lam[i] += fit[k + 1] * stage.eigenvalues[k, i]
     for i in range(lam.size):
         lam[i] = max(lam[i], _FLOOR * mean_gap)
         top = max(top, lam[i])
     for k in range(degree):
-        shift -= fit[k + 1] * stage.diagonals[k]
+        shift += fit[k + 1] * stage.diagonals[k]
+        constant += fit[k + 1]
     share = math.exp(log_gap - log_scale)
     m = stage.n_train
     own = diagonal - share * within
-    ritz = m * _ritz(diagonal - share * fit[0], share, stage, work) + share * (nugget + shift)
+    ritz = m * _ritz(diagonal - share * constant, share, stage, work) + share * (nugget + shift)
     uniform = m * own - (m - 1) * share * mean_gap
     signal = max(other - same, 0.0) * m / stage.n_classes
     log_max = log_scale + math.log(max(ritz, uniform, share * top, 1e-300))
@@ -289,10 +293,45 @@ def eigenvalues(log_scale, diagonal, log_gap, stage, work):  # type: ignore[no-u
 
 
 @inner_summing
+def _fitted(stage, work):  # type: ignore[no-untyped-def]
+    """Fill ``work.fit``: of the fits without a negative term the one closest to the gaps; a single one as it is.
+
+    The gaps are n + sum_k a_k (1 - c^k), so a_k are the kernel's own coefficients of c^k off the diagonal.
+    """
+    fits, fit, tried, means, pulls = stage.fits, work.fit, work.tried, work.means, work.pulls
+    for j in range(means.size):
+        means[j] = 0.0
+        for i in range(stage.group):
+            means[j] += work.nodes.gaps[j * stage.group + i] / stage.group
+    for k in range(fit.size):
+        pulls[k] = 0.0
+        for j in range(means.size):
+            pulls[k] += fits.pulls[k, j] * means[j]
+    closest = 0.0
+    for s in range(fits.terms.shape[0]):
+        explained, nugget, possible = 0.0, 0.0, True
+        for k in range(fit.size):
+            term = 0.0
+            for j in range(means.size):
+                term += fits.terms[s, k, j] * means[j]
+            if s > 0 and term < 0.0:
+                possible = False
+                break
+            tried[k] = term
+            explained += term * pulls[k]
+            nugget += term * fits.nugget[k]
+        if possible and (s == 0 or explained > closest):
+            closest = explained
+            fit[0] = nugget
+            for k in range(1, fit.size):
+                fit[k] = tried[k]
+
+
+@inner_summing
 def _ritz(constant, share, stage, work):  # type: ignore[no-untyped-def]
     """Largest Rayleigh quotient, per sample, of the kernel on the span of the uniform and the powers' leading vectors.
 
-    The kernel there is constant 1 1^T - share sum_k f_k M_k; at most twelve steps of the power method, from the uniform
+    The kernel there is constant 1 1^T + share sum_k a_k M_k; at most twelve steps of the power method, from the uniform
     vector.
     """
     size = stage.uniform.size
@@ -302,7 +341,7 @@ def _ritz(constant, share, stage, work):  # type: ignore[no-untyped-def]
     for k in range(stage.leading.shape[0]):
         scale = share * work.fit[k + 1]
         for ab in range(size * size):
-            matrix[ab] -= scale * stage.leading[k, ab]
+            matrix[ab] += scale * stage.leading[k, ab]
     quotient = 0.0
     for a in range(size):
         vector[a] = stage.uniform[a] + 1e-3

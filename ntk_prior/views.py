@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from threading import Lock
 from typing import Any, Literal, Protocol, get_args
 
@@ -12,7 +13,17 @@ from numpy.typing import NDArray
 
 from ntk_prior.inputs import normalised
 from ntk_prior.pixels import PixelNodes, pixel_nodes
-from ntk_prior.sketch import POWERS, Sketch, carried, gauss_nodes, polynomial_fit, sketch, weights_on
+from ntk_prior.sketch import (
+    POWERS,
+    Fits,
+    Sketch,
+    carried,
+    free_fit,
+    gauss_nodes,
+    positive_fits,
+    sketch,
+    weights_on,
+)
 
 Array = NDArray[np.float64]
 
@@ -52,10 +63,13 @@ class View:
     variances: Array
     sketch: Sketch
 
-    @property
-    def fit(self) -> Array:
-        """Least-squares polynomial over the nodes, shape (powers + 1, nodes)."""
-        return polynomial_fit(self.cosines, np.maximum(self.across, 0.0) + np.maximum(self.within, 0.0))
+    @cached_property
+    def fits(self) -> Fits:
+        """Ways to fit a polynomial to gaps at the nodes; a single one where nodes stand alone."""
+        weights = np.maximum(self.across, 0.0) + np.maximum(self.within, 0.0)
+        if self.group == 1:
+            return free_fit(self.cosines, weights)
+        return positive_fits(self.cosines, weights, self.group)
 
 
 class Source(Protocol):

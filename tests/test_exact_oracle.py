@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_pixels import photographs
+from test_pixels import photographs, uncorrelated
 
 import ntk_prior as ntp
 from ntk_prior.activations import ACTIVATIONS
@@ -106,6 +106,31 @@ def test_summaries_of_images_give_the_spectra_of_convolutional_networks(
     exact, found = spectrum(architecture, x, y), ntp.spectrum(architecture, ntp.Task.from_arrays(x, y))
     assert found.lambda_max == pytest.approx(exact.lambda_max, rel=0.3)
     assert 1 / slack < found.lambda_bulk / exact.lambda_bulk < slack
+
+
+@pytest.mark.parametrize("name", ["white noise", "whitened digits", "one-hot sequences", "rectangles"])
+@pytest.mark.parametrize(
+    ("activation", "n", "depths"), [("erf", 60, (2, 24)), ("relu", 60, (2, 24)), ("tanh", 8, (2,))]
+)
+def test_a_flattened_network_on_hardly_correlated_pixels_gets_the_exact_condition_number(
+    activation: str, n: int, depths: tuple[int, ...], name: str
+) -> None:
+    x, y = uncorrelated(name, n)
+    task = ntp.Task.from_arrays(x, y)
+    for weight_variance in (1.3, 2.5):
+        for depth in depths:
+            architecture = ntp.Architecture(weight_variance, 0.05, depth, activation=activation, kind="cnn")
+            exact, found = spectrum(architecture, x, y), ntp.spectrum(architecture, task)
+            assert 1 / 1.5 < found.kappa / exact.kappa < 1.5
+            assert found.lambda_max == pytest.approx(exact.lambda_max, rel=0.3)
+
+
+def test_a_trainable_network_on_white_noise_is_not_refused() -> None:
+    x, y = inputs(200, 8, 8, 1), np.arange(200) % 2
+    architecture = ntp.Architecture(1.3, 0.05, 8, kind="cnn")
+    task = ntp.Task.from_arrays(x, y)
+    assert ntp.spectrum(architecture, task).kappa == pytest.approx(spectrum(architecture, x, y).kappa, rel=0.1)
+    assert ntp.feasibility(architecture, task, ntp.Budget(1000)).trainability > 0.9
 
 
 RELU, ERF = ("Relu", 2.0, 0.0), ("Erf", 1.75, 0.18)

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.datasets import load_sample_images
+from scipy.optimize import nnls
+from sklearn.datasets import load_digits, load_sample_images
 
 from ntk_prior import Architecture, Task, spectrum
 from ntk_prior.pixels import flat_powers, pixel_nodes, pooled_powers
+from ntk_prior.sketch import POWERS, Fits, positive_fits
 
 Array = NDArray[np.float64]
 
@@ -41,9 +43,9 @@ def photographs(n: int, side: int = SIDE) -> tuple[Array, NDArray[np.int64]]:
 
 def explicit_ntk(x: Array, weight_variance: float, bias_variance: float, depth: int) -> tuple[Array, Array]:
     """NTK of an Erf CNN with 3 x 3 circular windows, flattened and pooled, by carrying every pair of pixels."""
-    n, side = len(x), x.shape[1]
+    n, height, width = x.shape[:3]
     kernel = np.einsum("ahwc,bHWc->abhwHW", x, x) / x.shape[-1]
-    ab, pixel = np.arange(n)[:, None, None], np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    ab, pixel = np.arange(n)[:, None, None], np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
 
     def window(k: Array) -> Array:
         shifts = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
@@ -96,6 +98,49 @@ def test_the_summary_reproduces_the_explicit_kernel_of_correlated_pixels(
             assert POOLED_BULK[0] < found.lambda_bulk / np.median(exact) < POOLED_BULK[1]
         else:
             assert found.lambda_bulk == pytest.approx(np.median(exact), rel=TOLERANCE)
+
+
+def whitened(x: Array) -> Array:
+    """Rows with uncorrelated columns of equal variance, as near to the given ones as possible (ZCA)."""
+    left, singular, right = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+    kept = singular > 1e-6 * singular[0]
+    return np.asarray(left[:, kept] @ right[kept])
+
+
+UNCORRELATED = (
+    *("white noise", "colour noise", "uniform noise", "signs", "rectangles"),
+    *("one-hot sequences", "whitened digits"),
+)
+
+
+def uncorrelated(name: str, n: int) -> tuple[Array, NDArray[np.int64]]:
+    """Inputs whose pixels hardly resemble their neighbours, or only where they are one symbol; mean square 1."""
+    rng, digits = np.random.default_rng(0), load_digits(return_X_y=True)[0]
+    x = {
+        "white noise": lambda: rng.normal(size=(n, 8, 8, 1)),
+        "colour noise": lambda: rng.normal(size=(n, 8, 8, 3)),
+        "uniform noise": lambda: rng.uniform(-1, 1, size=(n, 8, 8, 1)),
+        "signs": lambda: np.sign(rng.normal(size=(n, 8, 8, 1))),
+        "rectangles": lambda: rng.normal(size=(n, 6, 14, 1)),
+        "one-hot sequences": lambda: np.eye(4)[rng.integers(0, 4, size=(n, 1, 24))],
+        "whitened digits": lambda: whitened(digits)[:n].reshape(n, 8, 8, 1),
+    }[name]()
+    return x / np.sqrt(np.mean(x**2, axis=(1, 2, 3), keepdims=True)), np.arange(n) % 2
+
+
+@pytest.mark.parametrize("name", UNCORRELATED)
+def test_hardly_correlated_pixels_have_the_explicit_spectrum_within_a_factor_of_1_6(name: str) -> None:
+    """Ordered, close to critical and chaotic, depths 1 to 8; free polynomials alternate here and miss by 1e5."""
+    x, y = uncorrelated(name, 16)
+    task = Task.from_arrays(x, y)
+    for weight_variance in (1.0, 1.75, 3.0):
+        for depth in (1, 3, 8):
+            kernels = explicit_ntk(x, weight_variance, 0.1, depth)
+            for pooling, theta in zip((False, True), kernels, strict=True):
+                exact = np.linalg.eigvalsh(theta)
+                found = spectrum(Architecture(weight_variance, 0.1, depth, kind="cnn", pooling=pooling), task)
+                assert found.lambda_max == pytest.approx(exact[-1], rel=0.25)
+                assert 1 / 1.6 < found.lambda_bulk / np.median(exact) < 1.6
 
 
 def test_the_summary_is_exact_where_all_pixels_are_equally_alike() -> None:
@@ -154,3 +199,34 @@ def test_differences_inside_a_group_fade_with_every_window() -> None:
     assert nodes.variances[-1] < 1e-3
     assert nodes.across.sum() == pytest.approx(1.0)
     assert nodes.within.sum() == pytest.approx(1 - 1 / SIDE**2)
+
+
+NODES = np.array([-0.5, 0.1, -0.2, 0.4, 0.0, 0.6, 0.3, 0.8, 0.5, 0.9, 0.7, 0.95])
+WEIGHTS = np.repeat([0.1, 0.3, 0.3, 0.2, 0.08, 0.02], 2)
+MEANS = np.stack([(NODES**k).reshape(-1, 2).mean(axis=1) for k in POWERS], axis=1)
+
+
+def closest(fits: Fits, gaps: Array) -> Array:
+    """Terms of the fit that compiled code takes."""
+    tried = fits.terms @ gaps
+    explained = np.where(np.all(tried >= 0, axis=1), tried @ (fits.pulls @ gaps), -np.inf)
+    return np.asarray(tried[np.argmax(explained)])
+
+
+def test_constant_and_linear_gaps_are_fitted_exactly() -> None:
+    """Deep in chaos all gaps are one number, which lambda_max must not miss by a millionth; deep in order they are
+    linear."""
+    fits = positive_fits(NODES, WEIGHTS, 2)
+    assert closest(fits, np.full(6, 3.0)) == pytest.approx([3, 0, 0, 0, 0, 0], abs=1e-12)
+    assert closest(fits, 2.0 * (1.0 - MEANS[:, 0])) == pytest.approx([0, 2, 0, 0, 0, 0], abs=1e-12)
+
+
+def test_no_kernel_gets_a_negative_coefficient_and_none_fits_closer() -> None:
+    """Against the active-set method of Lawson and Hanson, on gaps that are no polynomial's."""
+    fits = positive_fits(NODES, WEIGHTS, 2)
+    design = np.column_stack([np.ones(6), 1.0 - MEANS]) + fits.nugget * np.r_[0, np.ones(5)]
+    root = np.sqrt(WEIGHTS.reshape(-1, 2).sum(axis=1) / WEIGHTS.sum())
+    padded = np.vstack([design * root[:, None], np.diag([0, 0, *4 * [0.005]])])
+    for gaps in np.random.default_rng(0).uniform(0.2, 1, size=(50, 6)):
+        expected, _ = nnls(padded, np.r_[gaps * root, np.zeros(6)])
+        assert closest(fits, gaps) == pytest.approx(expected, abs=1e-6)
