@@ -297,7 +297,7 @@ _LOWEST_EPS = LOWEST_ODDS * (2.0 + MARGIN) / (1.0 + LOWEST_ODDS)
 def _tabulated_at(table, q, row):  # type: ignore[no-untyped-def]
     inside = min(q, Q_MAX)
     growth, bend_power, inverse = table[0, GROWTH], table[0, BEND_POWER], 1.0 / (1.0 + inside)
-    beyond = (q / inside) ** (growth - 1.0) if q > Q_MAX else 1.0
+    beyond = (q / inside) ** (growth - 1.0) if q > Q_MAX and growth != 1.0 else 1.0
     flat = beyond * (inverse if growth == 0.0 else 1.0)
     lean = inside * inverse if bend_power > 0.0 else 1.0
     lean *= beyond * (lean if bend_power > 1.0 else 1.0)
