@@ -49,8 +49,8 @@ cross-entropy, where the activation grows (ReLU, GELU); wider ones than NARROW a
 ..."""
 BOUNDED, BOUNDED_SHALLOW = 2.5, 18.0
 """... and where it is bounded (tanh) at BOUNDED times, under cross-entropy at BOUNDED_SHALLOW / depth times if that is
-more. Above all that was seen in ``benchmarks/largest_rates.py``'s trainings of depth 1 to 16 and width 128 and 512. With
-full batches and the squared error the limit holds as it is, and ``calibration`` knows how sharply."""
+more. Above all that was seen in ``benchmarks/largest_rates.py``'s trainings of depth 1 to 16 and width 128 and 512.
+With full batches and the squared error the limit holds as it is, and ``calibration`` knows how sharply."""
 ANY_NETWORK = 40.0
 """The same for a network of which only the kernel is known, or no width: more than was seen of any."""
 
