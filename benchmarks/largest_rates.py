@@ -6,7 +6,8 @@ Networks of width 128 or 512 in the standard parametrization, He-initialised (Re
 (tanh) and without initial biases, are trained for 300 steps on 2,000 CIFAR-10 images averaged down to 16 x 16. Outputs
 are those of the network, not measured from the initial ones, and all rates of a network share their mini-batches. A row
 is one training, appended when its network is done, so a second run goes on where the first one ended; ``--summary``
-prints the largest multiples of 2 / lambda_max at which networks trained.
+prints the largest multiples of 2 / lambda_max at which networks trained. The task's summary is written beside the
+table.
 """
 
 from __future__ import annotations
@@ -149,6 +150,7 @@ def run(output: Path, data_dir: Path | None, shard: int, shards: int) -> None:
     images = prepared(load_cifar10(data_dir), n_train=N_TRAIN, n_test=N_TEST, side=SIDE)
     x = images.x_train.reshape(N_TRAIN, -1)
     task = Task.from_arrays(x, images.y_train)
+    task.save(output.with_suffix(".json"))
     inputs = (jnp.asarray(part.reshape(len(part), -1), jnp.float32) for part in (images.x_train, images.x_test))
     data = [
         part for pair in zip(inputs, (images.y_train, images.y_test), strict=True) for part in map(jnp.asarray, pair)
