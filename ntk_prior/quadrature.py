@@ -172,11 +172,17 @@ def sampled(phi: Phi, dphi: Phi) -> tuple[Array, Array]:
         d_t, bend = np.concatenate([part[0] for part in parts])[1:], np.concatenate([part[1] for part in parts]) / deep
         if bent > q:
             d_t = differences(phi, dphi, q, eps)[0]
-        steepness = math.log(bend[0] / bend[1]) / math.log(_DEEP_FRACTION) if bend[0] > 0.0 and bend[1] > 0.0 else 0.0
-        row[:3] = (mean_square(phi, q) - offset) / q, mean_square(dphi, q), steepness if steepness < -0.05 else 0.0
+        steepness = _steepness(bend[0], bend[1])
+        row[:3] = (mean_square(phi, q) - offset) / q, mean_square(dphi, q), steepness
         row[3 : 3 + N_EPS], row[3 + N_EPS :] = d_t / (q * eps), bend[1:] / (bent / (1.0 + bent)) ** power
     slope = 1 + math.log(rows[-1, 0] / rows[-2, 0]) / math.log(q_grid[-1] / q_grid[-2])
     return np.array([offset, power, round(2 * slope) / 2]), rows
+
+
+def _steepness(deep: float, bend: float) -> float:
+    """The power of eps that the bend follows towards eps = 0: 0 for a smooth phi', -1/2 for one that jumps."""
+    power = math.log(deep / bend) / math.log(_DEEP_FRACTION) if deep > 0.0 and bend > 0.0 else 0.0
+    return next((exact for exact in (0.0, -0.5) if abs(power - exact) < 0.05), min(power, 0.0))
 
 
 def tabulate(constants: Array, rows: Array) -> Array:

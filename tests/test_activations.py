@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ntk_prior.activations import LAYER_WORK, dual, is_odd, layer
+from ntk_prior.quadrature import differences
 
 LOG_Q, LOG_EPS = st.floats(-9, 3), st.floats(-12, 0.29)
 
@@ -107,6 +109,28 @@ def test_tabulated_duals_agree_with_direct_quadrature_to_six_digits(name: str, q
     assert d_t == pytest.approx(t_1 - t_c, rel=2e-6)
     assert d_d == pytest.approx(d_1 - d_c, rel=2e-5, abs=1e-8)
     assert second - d_t == pytest.approx(t_c, rel=1e-6, abs=1e-6 * t_1)
+
+
+@pytest.mark.parametrize("name", list(SMOOTH))
+def test_tabulated_differences_hold_to_six_digits_over_the_whole_table(name: str) -> None:
+    rng = np.random.default_rng(0)
+    near = np.exp(rng.uniform(math.log(1e-6), math.log(2), 60))
+    for q, eps in zip(10 ** rng.uniform(-3, 4, 90), [*near, *(2 - near[:30] / 2)], strict=True):
+        with np.errstate(over="ignore"):
+            exact_t, exact_d = differences(*SMOOTH[name], q, np.array([eps]), panels=5)
+        _, _, d_t, d_d = evaluated(name, q, eps)
+        assert d_t == pytest.approx(exact_t[0], rel=1e-6)
+        assert d_d == pytest.approx(exact_d[0], rel=2e-5)
+
+
+@pytest.mark.parametrize("eps", [1e-300, 1e-15, 1e-9, 1.1e-7, 1.3e-7])
+def test_tabulated_differences_go_on_to_no_difference_at_all(eps: float) -> None:
+    for q in (1e-6, 0.3, 70.0, 1e5):
+        _, gain, d_t, d_d = evaluated("tanh", q, eps)
+        assert d_t == pytest.approx(gain * q * eps, rel=1e-3)
+        assert 0 <= d_d <= 1e-2 * gain
+        kinked = evaluated(lambda x: np.maximum(x, 0.0), q, eps)
+        assert kinked == pytest.approx(evaluated("relu", q, eps), rel=2e-3)
 
 
 def test_a_callable_is_its_own_dual() -> None:
