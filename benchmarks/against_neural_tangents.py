@@ -84,7 +84,7 @@ def over_variances(depth: int) -> Callable[[Any, Any], Any]:
     return jax.jit(jax.vmap(one))
 
 
-@entry
+@entry(lambda *_: np.inf)  # compiled at once
 def predicted_kernels(weight_variance, bias_variance, depth, code, slope, table, cosines, alone, nodes, out):  # type: ignore[no-untyped-def]
     """Entries of Theta of Erf networks for as many pairs of variances: the predictor's recursion and nothing else."""
     for i in range(weight_variance.size):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ntk_prior.activations import RECTIFIER, ROW, Dual, diagonal, differences, dual
 from ntk_prior.architecture import Architecture
-from ntk_prior.compiled import PER_CONFIGURATION, entry, inner
+from ntk_prior.compiled import PER_CALL, PER_CONFIGURATION, entry, inner
 
 Nodes = NDArray[np.float64]
 """Shape (nodes,)."""
@@ -151,7 +151,7 @@ def scratch(n: int) -> Scratch:
     return Scratch(np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(ROW))
 
 
-@entry(lambda net, *_: PER_CONFIGURATION + net.depth)
+@entry(lambda net, *_: PER_CALL + PER_CONFIGURATION + net.depth)
 def propagate(net, cosines, group, spreads, variances, nodes):  # type: ignore[no-untyped-def]
     """Carry the diagonal and all nodes through the layers and the readout.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ntk_prior.activations import is_known
 from ntk_prior.architecture import ACTIVATIONS, Architecture, require_instance, shown
-from ntk_prior.compiled import PER_CONFIGURATION, entry_summing, inner_summing
+from ntk_prior.compiled import PER_CALL, PER_CONFIGURATION, entry_summing, inner_summing
 from ntk_prior.meanfield import Phase, mean_field
 from ntk_prior.ntk import Scratch, layers, propagate, scratch
 from ntk_prior.sketch import Fits
@@ -245,7 +245,7 @@ def saturated(log: float) -> float:
     return math.exp(min(max(log, -LARGEST), LARGEST))
 
 
-@entry_summing(lambda *_: PER_CONFIGURATION)
+@entry_summing(lambda *_: PER_CALL + PER_CONFIGURATION)
 def eigenvalues(log_scale, diagonal, log_gap, stage, work):  # type: ignore[no-untyped-def]
     """Spectrum of the centred kernel, in units of exp(log_gap).
 
