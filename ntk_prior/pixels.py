@@ -78,6 +78,8 @@ def pixel_nodes(images: Array, labels: NDArray[np.int64], groups: int, *, pooled
     """
     height, width = images.shape[1:3]
     summary = sketch(pooled_powers(images) if pooled else flat_powers(images), labels, groups)
+    # Restoring the pixels' own share may push what thinning has blurred below zero.
+    summary = summary._replace(eigenvalues=np.maximum(summary.eigenvalues, 0.0))
     images, labels = images[:NODE_IMAGES], labels[:NODE_IMAGES]
     offsets = _offsets(height, width) if pooled else np.zeros((1, 2), dtype=np.int64)
     found = _measure(images, offsets)

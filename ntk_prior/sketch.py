@@ -25,6 +25,9 @@ _TYPICAL = 0.3
 """Each power counts this much of the one before in the kernel whose eigenvectors are used; networks that are worth
 training fall off about as fast."""
 
+_INSIDE = 0.25
+"""Weight of gaps' differences inside a group, against that of their mean."""
+
 _RIDGE = 0.005
 """Weight of small coefficients beyond the first power, against that of the gaps."""
 
@@ -120,8 +123,8 @@ class Fits(NamedTuple):
     """Ways to fit a kernel's gaps Theta(1) - Theta(c) by n + sum_k a_k (1 - c^k).
 
     Attributes:
-        terms: Matrices from mean gaps to the terms of a fit, n of its own and a_k, shape (fits, powers + 1, groups).
-        pulls: What a unit of each term explains of the gaps, shape (powers + 1, groups).
+        terms: Matrices from gaps to the terms of a fit, n of its own and a_k, shape (fits, powers + 1, nodes).
+        pulls: What a unit of each term explains of the gaps, shape (powers + 1, nodes): the more, the closer the fit.
         nugget: What a unit of each term adds to n, shape (powers + 1,).
     """
 
@@ -138,31 +141,32 @@ def free_fit(nodes: Array, weights: Array) -> Fits:
 
 
 def positive_fits(nodes: Array, weights: Array, group: int) -> Fits:
-    """Least-squares fits over groups of nodes, one for each set of terms that may be positive.
+    """Least-squares fits to groups of nodes, one for each set of terms that may be positive.
 
-    What convolutions have averaged has no value at one cosine, only over a group: there the mean of the fit meets that
-    of the gaps. Few groups do not determine six terms, so a free fit alternates; but a kernel that is positive definite
-    in every dimension has no a_k < 0 (Schoenberg 1942), and its powers beyond the last one kept, which are in n, come
-    with every power beyond the first. The best fit of that kind is the closest one without a negative term among those
-    below, n alone first. What the groups leave open is shared evenly by the powers beyond the first (ridge).
+    After convolutions have averaged, a gap belongs to a group more than to its node's cosine: the fit meets the groups'
+    means first and the differences inside less closely. Few groups do not determine six terms, so a free fit
+    alternates; but a kernel that is positive definite in every dimension has no a_k < 0 (Schoenberg 1942), and its
+    powers beyond the last one kept, which are in n, come with every power beyond the first. The best fit of that kind
+    is the closest one without a negative term among those below, n alone first. What the nodes leave open is shared
+    evenly by the powers beyond the first (ridge).
 
     Args:
         nodes: Cosines, shape (nodes,).
         weights: Of each, shape (nodes,).
         group: Consecutive nodes in a group.
     """
-    powers = np.arange(len(POWERS) + 1)
-    means = np.mean(nodes.reshape(-1, group) ** powers[:, None, None], axis=-1)
-    shares = np.maximum(weights, 0.0).reshape(-1, group).sum(axis=1)
-    root = np.sqrt(shares / shares.sum())
+    powers, size = np.arange(len(POWERS) + 1), len(nodes)
+    inside = np.kron(np.eye(size // group), np.full((group, group), 1.0 / group))
+    shares = inside @ np.maximum(weights, 0.0)
+    met = np.sqrt(shares / shares.sum())[:, None] * (inside + _INSIDE * (np.eye(size) - inside))
     nugget = np.where(powers == 0, 1.0, np.where(powers > 1, _TAIL, 0.0))
-    design = (np.where(powers > 0, 1.0 - means.T, 0.0) + nugget) * root[:, None]
+    design = met @ (np.where(powers > 0, 1.0 - nodes[:, None] ** powers, 0.0) + nugget)
     padded = np.vstack([design, np.diag(np.where(powers > 1, _RIDGE, 0.0))])
-    sets = [list(kept) for size in range(1, len(powers) + 1) for kept in combinations(range(len(powers)), size)]
-    terms = np.zeros((len(sets), len(powers), len(root)))
+    sets = [list(kept) for count in range(1, len(powers) + 1) for kept in combinations(range(len(powers)), count)]
+    terms = np.zeros((len(sets), len(powers), size))
     for fit, kept in zip(terms, sets, strict=True):
-        fit[kept] = np.linalg.pinv(padded[:, kept])[:, : len(root)] * root
-    return Fits(terms, design.T * root, nugget)
+        fit[kept] = np.linalg.pinv(padded[:, kept])[:, :size] @ met
+    return Fits(terms, design.T @ met, nugget)
 
 
 def sketch(powers: Array, labels: NDArray[np.int64], groups: int = GROUPS) -> Sketch:

@@ -78,8 +78,6 @@ class Workspace(NamedTuple):
     """Terms of a fit that is only tried, shape (powers + 1,)."""
     pulls: np.ndarray
     """What each term explains of the gaps, shape (powers + 1,)."""
-    means: np.ndarray
-    """Mean gap of each group of nodes, shape (groups,)."""
     block: np.ndarray
     """A matrix on the span of the leading vectors, shape (size^2,)."""
     vectors: np.ndarray
@@ -164,14 +162,13 @@ def modes(counts: np.ndarray, energy: np.ndarray) -> Modes:
 
 def workspace(stage: Scene) -> Workspace:
     """Arrays for one thread."""
-    size, (_, terms, groups) = stage.uniform.size, stage.fits.terms.shape
+    size, terms = stage.uniform.size, stage.fits.nugget.size
     return Workspace(
         scratch(stage.cosines.size),
         np.empty(stage.modes.counts.size),
         np.empty(terms),
         np.empty(terms),
         np.empty(terms),
-        np.empty(groups),
         np.empty(size * size),
         np.empty((2, size)),
     )
@@ -298,22 +295,18 @@ def _fitted(stage, work):  # type: ignore[no-untyped-def]
 
     The gaps are n + sum_k a_k (1 - c^k), so a_k are the kernel's own coefficients of c^k off the diagonal.
     """
-    fits, fit, tried, means, pulls = stage.fits, work.fit, work.tried, work.means, work.pulls
-    for j in range(means.size):
-        means[j] = 0.0
-        for i in range(stage.group):
-            means[j] += work.nodes.gaps[j * stage.group + i] / stage.group
+    fits, gaps, fit, tried, pulls = stage.fits, work.nodes.gaps, work.fit, work.tried, work.pulls
     for k in range(fit.size):
         pulls[k] = 0.0
-        for j in range(means.size):
-            pulls[k] += fits.pulls[k, j] * means[j]
+        for j in range(gaps.size):
+            pulls[k] += fits.pulls[k, j] * gaps[j]
     closest = 0.0
     for s in range(fits.terms.shape[0]):
         explained, nugget, possible = 0.0, 0.0, True
         for k in range(fit.size):
             term = 0.0
-            for j in range(means.size):
-                term += fits.terms[s, k, j] * means[j]
+            for j in range(gaps.size):
+                term += fits.terms[s, k, j] * gaps[j]
             if s > 0 and term < 0.0:
                 possible = False
                 break

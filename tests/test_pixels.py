@@ -129,8 +129,8 @@ def uncorrelated(name: str, n: int) -> tuple[Array, NDArray[np.int64]]:
 
 
 @pytest.mark.parametrize("name", UNCORRELATED)
-def test_hardly_correlated_pixels_have_the_explicit_spectrum_within_a_factor_of_1_6(name: str) -> None:
-    """Ordered, close to critical and chaotic, depths 1 to 8; free polynomials alternate here and miss by 1e5."""
+def test_hardly_correlated_pixels_have_the_explicit_spectrum(name: str) -> None:
+    """Ordered, close to critical and chaotic, depths 1 to 8, where free polynomials miss the bulk by up to 1e6."""
     x, y = uncorrelated(name, 16)
     task = Task.from_arrays(x, y)
     for weight_variance in (1.0, 1.75, 3.0):
@@ -140,7 +140,8 @@ def test_hardly_correlated_pixels_have_the_explicit_spectrum_within_a_factor_of_
                 exact = np.linalg.eigvalsh(theta)
                 found = spectrum(Architecture(weight_variance, 0.1, depth, kind="cnn", pooling=pooling), task)
                 assert found.lambda_max == pytest.approx(exact[-1], rel=0.25)
-                assert 1 / 1.6 < found.lambda_bulk / np.median(exact) < 1.6
+                slack = 2.2 if pooling else 1.25
+                assert 1 / slack < found.lambda_bulk / np.median(exact) < slack
 
 
 def test_the_summary_is_exact_where_all_pixels_are_equally_alike() -> None:
@@ -202,8 +203,8 @@ def test_differences_inside_a_group_fade_with_every_window() -> None:
 
 
 NODES = np.array([-0.5, 0.1, -0.2, 0.4, 0.0, 0.6, 0.3, 0.8, 0.5, 0.9, 0.7, 0.95])
+RIDGE = np.diag([0.0, 0.0, *4 * [0.005**2]])
 WEIGHTS = np.repeat([0.1, 0.3, 0.3, 0.2, 0.08, 0.02], 2)
-MEANS = np.stack([(NODES**k).reshape(-1, 2).mean(axis=1) for k in POWERS], axis=1)
 
 
 def closest(fits: Fits, gaps: Array) -> Array:
@@ -217,16 +218,15 @@ def test_constant_and_linear_gaps_are_fitted_exactly() -> None:
     """Deep in chaos all gaps are one number, which lambda_max must not miss by a millionth; deep in order they are
     linear."""
     fits = positive_fits(NODES, WEIGHTS, 2)
-    assert closest(fits, np.full(6, 3.0)) == pytest.approx([3, 0, 0, 0, 0, 0], abs=1e-12)
-    assert closest(fits, 2.0 * (1.0 - MEANS[:, 0])) == pytest.approx([0, 2, 0, 0, 0, 0], abs=1e-12)
+    assert closest(fits, np.full(12, 3.0)) == pytest.approx([3, 0, 0, 0, 0, 0], abs=1e-9)
+    assert closest(fits, 2.0 * (1.0 - NODES)) == pytest.approx([0, 2, 0, 0, 0, 0], abs=1e-9)
 
 
 def test_no_kernel_gets_a_negative_coefficient_and_none_fits_closer() -> None:
     """Against the active-set method of Lawson and Hanson, on gaps that are no polynomial's."""
     fits = positive_fits(NODES, WEIGHTS, 2)
-    design = np.column_stack([np.ones(6), 1.0 - MEANS]) + fits.nugget * np.r_[0, np.ones(5)]
-    root = np.sqrt(WEIGHTS.reshape(-1, 2).sum(axis=1) / WEIGHTS.sum())
-    padded = np.vstack([design * root[:, None], np.diag([0, 0, *4 * [0.005]])])
-    for gaps in np.random.default_rng(0).uniform(0.2, 1, size=(50, 6)):
-        expected, _ = nnls(padded, np.r_[gaps * root, np.zeros(6)])
+    gram = fits.pulls @ np.column_stack([np.ones(12), *(1.0 - NODES**k for k in POWERS)])
+    root = np.linalg.cholesky(gram + gram @ np.outer(np.eye(6)[0], np.r_[0.0, fits.nugget[1:]]) + RIDGE).T
+    for gaps in np.random.default_rng(0).uniform(0.2, 1, size=(50, 12)):
+        expected, _ = nnls(root, np.linalg.solve(root.T, fits.pulls @ gaps))
         assert closest(fits, gaps) == pytest.approx(expected, abs=1e-6)
