@@ -24,10 +24,10 @@ DEFAULT_THRESHOLD = 0.3
 
 
 FITS = 0.75
-"""Probability of training from which a network that does not generalize is said to memorise."""
+"""Correlation of outputs and labels, at infinite width, from which a network that does not generalize memorises."""
 
 BOUNDS_ONLY = (
-    "the kernel does not know Adam's preconditioner: only what is out of Adam's reach is refused, which this is not"
+    "under Adam the kernel gives bounds and no probabilities: no score, and only what is out of reach is refused"
 )
 
 MUP = "muP changes the features during training, which a fixed kernel does not describe"
@@ -220,8 +220,8 @@ def verdict_codes(found: Sides, threshold: float = DEFAULT_THRESHOLD) -> NDArray
     )
     unknown = np.isnan(found.trainability) & np.isnan(found.generalization)
     untrained = np.where(np.asarray(found.stability) < threshold, diverges, untrainable)
-    # Nothing is memorised by what hardly trains: deep ordered networks fall short on both sides.
-    fits = np.asarray(found.trainability) >= FITS
+    # Nothing is memorised by what is hardly learnt: deep ordered networks fall short on both sides.
+    fits = np.asarray(found.learnt) >= FITS
     trained = np.where(np.asarray(found.generalization) < threshold, np.where(fits, memorizes, untrainable), feasible)
     judged = np.where(np.asarray(found.trainability) < threshold, untrained, trained)
     return np.where(unknown, outside, judged).astype(np.int8)

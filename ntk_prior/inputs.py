@@ -82,7 +82,10 @@ def sampled(inputs: Inputs, chosen: NDArray[np.int64]) -> NDArray[Any]:
         first, last = np.searchsorted(ascending, (start, start + step))
         parts.append(part[ascending[first:last] - start])
     if zeros:
-        raise ValueError(f"x: expected inputs other than zero, received {zeros} zero inputs")
+        raise ValueError(
+            f"x: expected inputs other than zero, received {zeros} zero inputs: leave them out, or give "
+            "the inputs as the network gets them, standardised for one"
+        )
     return np.concatenate(parts)[np.argsort(order)]
 
 

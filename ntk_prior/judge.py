@@ -44,13 +44,14 @@ WIDTH_NOISE = 0.5
 """Spectral size of those fluctuations, in units of their standard deviation times sqrt(min(samples, width))."""
 
 GROWING, DEEPER, NARROW = 2.5, 0.75, 128.0
-"""Networks train at GROWING depth^DEEPER times the stability limit at the most, with mini-batches or under
-cross-entropy, where the activation grows (ReLU, GELU); wider ones than NARROW at as many times more as they are wider,
-..."""
+"""Networks train at GROWING depth^DEEPER times the stability limit at the most, with mini-batches, under cross-entropy
+or in the standard parametrization, where the activation grows (ReLU, GELU); wider ones than NARROW at as many times
+more as they are wider, ..."""
 BOUNDED, BOUNDED_SHALLOW = 2.5, 18.0
 """... and where it is bounded (tanh) at BOUNDED times, under cross-entropy at BOUNDED_SHALLOW / depth times if that is
 more. Above all that was seen in ``benchmarks/largest_rates.py``'s trainings of depth 1 to 16 and width 128 and 512.
-With full batches and the squared error the limit holds as it is, and ``calibration`` knows how sharply."""
+With full batches, the squared error and the NTK parametrization the limit holds as it is, and ``calibration`` knows how
+sharply."""
 ANY_NETWORK = 40.0
 """The same for a network of which only the kernel is known, or no width: more than was seen of any."""
 
@@ -309,7 +310,7 @@ def _run(row, table, stage):  # type: ignore[no-untyped-def]
         rate,
         row.steps * _passing(row, stage) / (1.0 - row.momentum) / curvature,
         2.0 * (1.0 + row.momentum),
-        _trains_up_to(row, table) if row.cross_entropy > 0.0 or row.batch_size < m else 1.0,
+        _trains_up_to(row, table) if row.cross_entropy > 0.0 or row.standard > 0.0 or row.batch_size < m else 1.0,
         1.0 / min(row.batch_size, m) if row.batch_size > 0.0 else 0.0,
         slow,
         WIDTH_NOISE * math.sqrt(min(m, width) * slow) if width > 0.0 else 0.0,
@@ -329,7 +330,7 @@ def _passing(row, stage):  # type: ignore[no-untyped-def]
 
 @inner
 def _trains_up_to(row, table):  # type: ignore[no-untyped-def]
-    """Multiple of the stability limit at which networks train in mini-batches or under cross-entropy."""
+    """Multiple of the stability limit at which networks train where users do, see ``GROWING``."""
     code = int(row.code)
     if code in (ERF, SIN) or (code == TABULATED and table[0, GROWTH] == 0.0):
         return max(BOUNDED, BOUNDED_SHALLOW / row.depth) if row.cross_entropy > 0.0 else BOUNDED

@@ -247,7 +247,7 @@ def run_of_own_kernel(spectrum: MeasuredSpectrum, task: Task, budget: Budget) ->
                 raise ValueError("n_parameters: expected a number for optimizer='adam', received None")
             path = (budget.learning_rate * budget.steps) ** 2 * spectrum.n_parameters
             reach = min(path / (m * (1.0 - 1.0 / k)), 1e300)
-    elsewhere = budget.loss == "cross_entropy" or (budget.batch_size or m) < m
+    elsewhere = budget.loss == "cross_entropy" or budget.parametrization == "standard" or (budget.batch_size or m) < m
     return Run(
         rate=(budget.learning_rate or 0.0) * curvature / m,
         time=budget.steps / (1.0 - budget.momentum) / curvature,

@@ -159,3 +159,12 @@ def test_a_network_too_deep_for_the_theory_becomes_shallower() -> None:
     found = FeasibleMutation(prior, ["net/depth"])(config)
     assert prior(found).verdict == "feasible"
     assert isinstance(found["net"]["depth"], int)
+
+
+@pytest.mark.parametrize("depth", [60, 60.0, np.float32(60)])
+def test_whole_numbers_written_as_fractions_are_moved_to_whole_ones_too(depth: Any) -> None:
+    prior = NTKPrior(Task.cifar10(1000), Budget(300, width=128))
+    moved = FeasibleMutation(prior, ["depth"])({"weight_variance": 4.0, "bias_variance": 0.0, "depth": depth})
+    assert moved["depth"] < 60
+    assert moved["depth"] == round(moved["depth"])
+    assert type(moved["depth"]) is type(depth)

@@ -132,6 +132,32 @@ def test_rates_beyond_all_at_which_networks_trained_are_refused() -> None:
     assert "times 2 / lambda_max" in words
 
 
+@pytest.mark.parametrize(
+    ("network", "width", "verdict"),
+    [
+        (Architecture(1.0, 0.05, 40), 512, Verdict.UNTRAINABLE),
+        (Architecture(3.0, 0.05, 52), 256, Verdict.MEMORIZES_ONLY),
+        (Architecture(1.8, 0.05, 100), 256, Verdict.MEMORIZES_ONLY),
+    ],
+)
+def test_what_is_hardly_learnt_is_untrainable_and_only_what_is_learnt_memorizes(
+    network: Architecture, width: int, verdict: Verdict
+) -> None:
+    found = feasibility(network, Task.cifar10(10_000), Budget(3000, width=width))
+    assert found.verdict is verdict
+    assert ("hardly trains" in found.reason) is (verdict is Verdict.UNTRAINABLE)
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.03])
+def test_full_batches_in_the_standard_parametrization_train_beyond_the_limit_too(rate: float) -> None:
+    """ReLU networks of depth 5 and width 128 reach a training accuracy of 1 on 1,000 digits at both rates."""
+    x, y = load_digits(return_X_y=True)
+    task = Task.from_arrays(x[:1000] / 16 - 0.3, y[:1000])
+    budget = Budget(400, rate, width=128, parametrization="standard")
+    found = feasibility(Architecture(2.0, 0.0, 5, "relu"), task, budget)
+    assert found.verdict is not Verdict.DIVERGES
+
+
 def test_with_full_batches_and_squared_error_the_limit_stays_two_over_lambda_max() -> None:
     network, task = Architecture(1.5, 0.05, 4), Task.cifar10(512)
     limit = ntp.max_learning_rate(network, task, Budget(300, width=512))

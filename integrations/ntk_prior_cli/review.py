@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ntk_prior_report import Run
 
 
+UNFINISHED = ("running", "waiting", "pending", "paused")
+"""States of trials that have not ended, in both tuners' words."""
+
+
 def review(
     study: Study,
     prior: Annotated[Path, typer.Option(help="The prior, written by NTKPrior.save: judges the trials.")],
@@ -56,7 +60,8 @@ def review(
         assert run.review is not None, "it has just been reviewed"
         output.print_json(json.dumps({"output": str(output_path), **run.review.to_json()}))
         return
-    output.print(str(run.review), markup=False, highlight=False)
+    for line in str(run.review).splitlines():
+        output.print(line, markup=False, highlight=False)
     output.print(f"review: {output_path}", markup=False, highlight=False)
 
 
@@ -72,7 +77,11 @@ def judged_afterwards(run: Run, prior: NTKPrior, threshold: float | None) -> Run
     from ntk_prior_report.records import in_hindsight
 
     found = reviewed(
-        [row.trial._replace(config=row.params) for row in run.rows if row.trial.launched],
+        [
+            row.trial._replace(config=row.params)
+            for row in run.rows
+            if row.trial.launched and row.state not in UNFINISHED
+        ],
         prior,
         outcome_name=run.outcome_name,
         maximize=run.maximize,

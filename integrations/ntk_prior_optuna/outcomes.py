@@ -36,7 +36,11 @@ def finished_trials(
         raise ValueError("test_accuracy: expected the name of a user attribute, since the study has several objectives")
     complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     noted = {name for trial in complete for name in trial.user_attrs}
-    for argument, name in (("test_accuracy", test_accuracy), ("train_accuracy", train_accuracy)):
+    for argument, name in (
+        ("test_accuracy", test_accuracy),
+        ("train_accuracy", train_accuracy),
+        ("diverged", diverged),
+    ):
         if complete and name is not None and name not in noted:
             raise ValueError(
                 f"{argument}: expected a user attribute of the study's trials, such as {', '.join(sorted(noted))}, "
@@ -67,9 +71,9 @@ def _share(trial: optuna.trial.FrozenTrial, attribute: str | None, otherwise: fl
         ValueError: If it is no number in [0, 1].
     """
     value: Any = otherwise if attribute is None else trial.user_attrs.get(attribute)
-    if value is None:
-        return None
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if value is None or (attribute is not None and is_number and value != value):
+        return None
     if not is_number or not 0.0 <= value <= 1.0:
         what = "the objective" if attribute is None else f"the user attribute {attribute!r}"
         raise ValueError(

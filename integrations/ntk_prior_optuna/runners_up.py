@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
 
+MOST_RANKS = 200
+"""Combinations of ranks that are tried for one trial."""
+
 Candidates = Mapping[str, NDArray[Any]]
 
 
@@ -54,13 +57,22 @@ class RunnersUp:
         takes its best candidate in half of the draws, the second best in half of the others, and so on.
         """
         ranked = [_ranked(drawn) for drawn in self._drawn]
-        if len(ranked) == 1:
-            yield from ranked[0][1:]
-            return
-        generator = self._base._rng.rng
-        while ranked:
-            ranks = np.minimum(generator.geometric(0.5, len(ranked)), [len(one) for one in ranked]) - 1
-            yield {name: value for one, rank in zip(ranked, ranks, strict=True) for name, value in one[rank].items()}
+        known = [_joined(ranked, [0] * len(ranked))]
+        for ranks in self._ranks([len(one) for one in ranked]):
+            draw = _joined(ranked, ranks)
+            # Of few whole numbers or choices, candidates of different ranks are the same draw.
+            if draw not in known:
+                known.append(draw)
+                yield draw
+
+    def _ranks(self, sizes: Sequence[int]) -> Iterator[Sequence[int]]:
+        """Which candidate each set takes in one further draw after another."""
+        if len(sizes) == 1:
+            yield from ([rank] for rank in range(1, sizes[0]))
+        elif sizes:
+            generator = self._base._rng.rng
+            for _ in range(MOST_RANKS):
+                yield [int(rank) - 1 for rank in np.minimum(generator.geometric(0.5, len(sizes)), sizes)]
 
     def _sample(self, study: Any, trial: Any, search_space: Any) -> Any:
         self._space = search_space
@@ -70,6 +82,11 @@ class RunnersUp:
         gains = self._base._compute_acquisition_func(candidates, below, above)
         self._drawn.append(_Drawn(self._space, candidates, gains))
         return gains
+
+
+def _joined(ranked: Sequence[Sequence[dict[str, Any]]], ranks: Sequence[int]) -> dict[str, Any]:
+    """The candidates of these ranks together."""
+    return {name: value for one, rank in zip(ranked, ranks, strict=True) for name, value in one[rank].items()}
 
 
 def _ranked(drawn: _Drawn) -> Sequence[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from optuna import Study, logging
 
+from ntk_prior.architecture import named
 from ntk_prior.screening import Judgement, Prior, Record, score_of
 from ntk_prior_optuna.history import ATTRIBUTE, History
 
@@ -54,7 +55,7 @@ def warn_if_fallen_silent(study: Study, history: History, judgement: Judgement) 
             history.told,
             "fallen silent",
             f"The prior had nothing to say about the latest {FALLEN_SILENT} trials, though it did about earlier ones, "
-            f"so it refuses nothing more: {judgement.reason}",
+            f"so it refuses nothing of the kind: {judgement.reason}",
         )
 
 
@@ -78,7 +79,7 @@ def warn_of_unread(study: Study, told: set[str], prior: Prior, config: Mapping[s
             study,
             told,
             "unread",
-            f"The prior looks at {', '.join(read)} and not at {', '.join(ignored)}: whatever those are, its judgement "
+            f"The prior looks at {named(*read)} and not at {named(*ignored)}: whatever those are, its judgement "
             "is the same (to_architecture maps other names)",
         )
 

@@ -114,6 +114,9 @@ def _nearby(config: dict[str, Any], paths: list[Path]) -> Iterator[dict[str, Any
                 moved = _scaled(value, power)
                 if moved is not None and moved != value:
                     yield replaced(config, path, moved)
+                    fraction = not isinstance(value, Integral) and value == round(value) != 0 and moved != round(moved)
+                    if fraction and round(moved):
+                        yield replaced(config, path, type(value)(round(moved)))  # 7.5 layers are none, 8.0 are
 
 
 def _scaled(value: Any, power: int) -> Any:
