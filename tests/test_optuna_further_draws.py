@@ -13,9 +13,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import RandomSampler, TPESampler
 from optuna_support import study_of
 
-from ntk_prior import Budget, NTKPrior, Task
 from ntk_prior_optuna import NTKPriorSampler
 from ntk_prior_optuna.history import refused_before
+from ntk_prior_optuna.runners_up import RunnersUp
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -120,18 +120,16 @@ def test_what_is_drawn_in_the_stead_of_a_uniform_sampler_is_uniform(base: Any) -
     assert np.mean([np.log10(trial.params["rate"]) for trial in found]) == pytest.approx(-2, abs=0.2)
 
 
-def test_tpe_goes_on_drawing_where_a_range_changes() -> None:
-    """Sets of parameters that TPE draws apart never offer the same draw twice, which would end its turn."""
-    prior = NTKPrior(Task.cifar10(1000), Budget(300, width=128))
-
-    def objective(trial: optuna.Trial) -> float:
-        depth = trial.suggest_int("depth", 1, 64 if trial.number < 20 else 48)
-        variance = trial.suggest_float("weight_variance", 0.5, 4.5)
-        trial.suggest_float("bias_variance", 0.0, 0.5)
-        return max(0.0, 1.0 - abs(variance - 1.5) / 3 - depth / 100)
-
-    study = optuna.create_study(direction="maximize", sampler=NTKPriorSampler(prior, TPESampler(seed=0), seed=1))
-    study.optimize(objective, n_trials=50)
-    drawn = [trial.user_attrs["ntk_prior"]["drawn"] for trial in study.trials[20:]]
-    assert drawn.count("uniform") <= 1
-    assert drawn.count("screened") >= 20
+def test_further_draws_of_tpe_never_repeat_one_however_few_values_there_are() -> None:
+    """A repeated draw would end its turn, and uniform draws would follow."""
+    space: dict[str, BaseDistribution] = {"a": IntDistribution(1, 3), "b": IntDistribution(1, 4)}
+    study = optuna.create_study(sampler=RandomSampler(seed=0))
+    for _ in range(20):
+        study.tell(study.ask(space), 0.0)
+    study.ask()
+    trial = study.trials[-1]
+    remembers = RunnersUp(TPESampler(seed=0))
+    first = {name: remembers.sampler.sample_independent(study, trial, name, one) for name, one in space.items()}
+    draws = [first, *remembers.further()]
+    assert len(draws) > 4
+    assert len({tuple(draw.values()) for draw in draws}) == len(draws)
