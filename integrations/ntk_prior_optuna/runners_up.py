@@ -60,7 +60,6 @@ class RunnersUp:
         known = [_joined(ranked, [0] * len(ranked))]
         for ranks in self._ranks([len(one) for one in ranked]):
             draw = _joined(ranked, ranks)
-            # Of few whole numbers or choices, candidates of different ranks are the same draw.
             if draw not in known:
                 known.append(draw)
                 yield draw
@@ -90,11 +89,13 @@ def _joined(ranked: Sequence[Sequence[dict[str, Any]]], ranks: Sequence[int]) ->
 
 
 def _ranked(drawn: _Drawn) -> Sequence[dict[str, Any]]:
-    """The candidates, the best first."""
-    return [
-        {
+    """The candidates, the best first; of few whole numbers or choices many are the same, and stand once."""
+    ranked: list[dict[str, Any]] = []
+    for n in np.argsort(-drawn.gains, kind="stable"):
+        candidate = {
             name: distribution.to_external_repr(drawn.candidates[name][n].item())
             for name, distribution in drawn.space.items()
         }
-        for n in np.argsort(-drawn.gains, kind="stable")
-    ]
+        if candidate not in ranked:
+            ranked.append(candidate)
+    return ranked
