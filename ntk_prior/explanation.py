@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,9 @@ from ntk_prior.spectrum import saturated, view_name
 from ntk_prior.task import Task
 
 _SCAN = 96
+
+Side = Callable[[Sides], Any]
+"""The side of a judgement that has to reach the threshold."""
 
 
 def max_learning_rate(architecture: Architecture, task: Task, budget: Budget) -> float:
@@ -80,10 +84,12 @@ def reason_for(
     if verdict == "feasible":
         return _feasible(calibration.of(found, architecture, budget), threshold)
     limits = mean_field(architecture)
-    depth = _depth_limit(architecture, task, budget, calibration, verdict, limits, threshold)
     if verdict == "untrainable":
         hardly = _hardly(calibration.of(found, architecture, budget), threshold)
-        return hardly + depth + _steps_needed(architecture, task, budget, found, calibration, threshold)
+        weaker = _weaker if hardly else _trains
+        depth = _depth_limit(architecture, task, budget, calibration, weaker, limits, threshold)
+        return hardly + depth + _steps_needed(architecture, task, budget, found, calibration, weaker, threshold)
+    depth = _depth_limit(architecture, task, budget, calibration, _generalizes, limits, threshold)
     words = _width_words(architecture, task, budget, found)
     return depth + _memorizes(found, calibration.of(found, architecture, budget), threshold, words)
 
@@ -108,15 +114,16 @@ def reason_from_spectrum(
         return _memorizes(found, calibration.of(found, architecture, budget), threshold)
     steps = np.ceil(np.geomspace(1.0, 1e12, 400))
 
-    def weaker(count: float) -> float:
+    hardly = _hardly(calibration.of(found, architecture, budget), threshold)
+    side_of = _weaker if hardly else _trains
+
+    def reaches(count: float) -> float:
         longer = replace(budget, steps=int(count))
         reached = measured_sides(spectrum, task, longer, architecture)
-        judged = calibration.of(reached, architecture, longer)
-        return float(np.fmin(judged.trainability, judged.generalization))
+        return float(side_of(calibration.of(reached, architecture, longer)))
 
-    enough = bisect_left(steps, threshold, key=weaker)
+    enough = bisect_left(steps, threshold, key=reaches)
     needs = f"needs {steps[enough]:.2g} steps" if enough < len(steps) else "is beyond any budget"
-    hardly = _hardly(calibration.of(found, architecture, budget), threshold)
     return f"{hardly}{kappa} {needs}, budget {budget.steps:.2g}"
 
 
@@ -136,6 +143,18 @@ def _feasible(judged: Sides, threshold: float) -> str:
         f"trainability {judged.trainability:.2f} and generalization {judged.generalization:.2f} "
         f">= {threshold:g} (kappa {saturated(judged.log_kappa):.2g})"
     )
+
+
+def _trains(found: Sides) -> Any:
+    return found.trainability
+
+
+def _generalizes(found: Sides) -> Any:
+    return found.generalization
+
+
+def _weaker(found: Sides) -> Any:
+    return np.fmin(found.trainability, found.generalization)
 
 
 def _hardly(judged: Sides, threshold: float) -> str:
@@ -160,15 +179,14 @@ def _depth_limit(
     task: Task,
     budget: Budget,
     calibration: Calibration,
-    verdict: str,
+    side_of: Side,
     limits: MeanField,
     threshold: float,
 ) -> str:
     """'depth 64 > 38 = 6.1 xi_1: ', where some smaller depth is on the right side of the limit."""
     depths = _below(architecture.depth)
     found = scan(architecture, task, budget, calibration, "depth", depths)
-    side = np.fmin(found.trainability, found.generalization) if verdict == "untrainable" else found.generalization
-    good = depths[~(side < threshold)]  # NaN is Adam's, where nothing speaks against a depth
+    good = depths[~(side_of(found) < threshold)]  # NaN is Adam's, where nothing speaks against a depth
     if not good.size or good.max() >= architecture.depth:
         return ""
     scale, name = (limits.xi_1, "xi_1") if limits.phase == "ordered" else (limits.xi_star, "xi_star")
@@ -177,14 +195,19 @@ def _depth_limit(
 
 
 def _steps_needed(
-    architecture: Architecture, task: Task, budget: Budget, found: Sides, calibration: Calibration, threshold: float
+    architecture: Architecture,
+    task: Task,
+    budget: Budget,
+    found: Sides,
+    calibration: Calibration,
+    side_of: Side,
+    threshold: float,
 ) -> str:
     kappa = f"kappa {saturated(found.log_kappa):.2g}"
     if budget.optimizer == "adam":
         return f"{kappa}; {budget.steps:.2g} steps of Adam at {budget.learning_rate:.2g} cannot reach the solution"
     steps = np.geomspace(1.0, 1e15, 400)
-    longer = scan(architecture, task, budget, calibration, "steps", steps)
-    enough = steps[np.fmin(longer.trainability, longer.generalization) >= threshold]
+    enough = steps[side_of(scan(architecture, task, budget, calibration, "steps", steps)) >= threshold]
     needs = f"needs {enough[0]:.2g} steps" if enough.size else "is beyond any budget"
     return f"{kappa} {needs}, budget {budget.steps:.2g}"
 

@@ -411,7 +411,7 @@ class TestTypes:
 
 
 def test_what_is_printed_fits_on_a_screen(prior: NTKPrior) -> None:
-    assert repr(prior.task) == "Task(n_train=40, n_test=0, n_classes=4, n_features=6, n_pixels=None, chance=0.25)"
+    assert repr(prior.task) == "Task(n_train=40, n_test=0, n_classes=4, n_features=6, n_pixels=None)"
     assert repr(prior).startswith("NTKPrior(Task(n_train=40")
     assert len(repr(prior(PLAIN))) < 800
 

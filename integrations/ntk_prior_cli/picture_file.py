@@ -44,9 +44,10 @@ def write_figure(option: str, figure: go.Figure, path: Path) -> None:
         ValueError: If a picture needs a browser and there is none.
     """
     require_figure_name(option, path)
-    above = figure.layout.margin.t
-    theme.wrap_title(figure, LINE)
-    figure.layout.height += figure.layout.margin.t - above
+    if figure.layout.title.text:
+        above = figure.layout.margin.t
+        theme.wrap_title(figure, LINE)
+        figure.layout.height += figure.layout.margin.t - above
     if path.suffix.lower() == ".html":
         write_file(path, figure.to_html(include_plotlyjs=True, config={"displaylogo": False, "responsive": True}))
         return
