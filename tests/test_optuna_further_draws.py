@@ -64,9 +64,10 @@ def test_tpe_fits_its_densities_once_a_trial_however_many_draws_are_refused(opti
 
 
 def test_the_first_draw_of_tpe_is_its_own() -> None:
-    alone = history_of(TPESampler(seed=5), 30, MIXED)
-    wrapped = history_of(NTKPriorSampler(accepts_everything, TPESampler(seed=5), candidates=1), 30, MIXED)
-    assert wrapped.ask(MIXED).params == alone.ask(MIXED).params
+    space = dict(sorted(MIXED.items()))  # the order in which parameters are drawn, where they are drawn one by one
+    alone = history_of(TPESampler(seed=5), 30, space)
+    wrapped = history_of(NTKPriorSampler(accepts_everything, TPESampler(seed=5), candidates=1), 30, space)
+    assert wrapped.ask(space).params == alone.ask(space).params
 
 
 def test_the_next_draws_of_tpe_are_its_other_candidates_the_best_first() -> None:
