@@ -206,9 +206,16 @@ def _steps_needed(
     kappa = f"kappa {saturated(found.log_kappa):.2g}"
     if budget.optimizer == "adam":
         return f"{kappa}; {budget.steps:.2g} steps of Adam at {budget.learning_rate:.2g} cannot reach the solution"
-    steps = np.geomspace(1.0, 1e15, 400)
-    enough = steps[side_of(scan(architecture, task, budget, calibration, "steps", steps)) >= threshold]
-    needs = f"needs {enough[0]:.2g} steps" if enough.size else "is beyond any budget"
+
+    def reaching(steps: NDArray[np.float64]) -> NDArray[np.intp]:
+        return np.flatnonzero(side_of(scan(architecture, task, budget, calibration, "steps", steps)) >= threshold)
+
+    coarse = np.geomspace(1.0, 1e15, 46)
+    enough = reaching(coarse)
+    needs = "is beyond any budget"
+    if enough.size:
+        fine = np.geomspace(coarse[max(enough[0] - 1, 0)], coarse[enough[0]], 12)
+        needs = f"needs {fine[reaching(fine)[0]]:.2g} steps"
     return f"{kappa} {needs}, budget {budget.steps:.2g}"
 
 

@@ -43,6 +43,10 @@ class Verdict(StrEnum):
     OUTSIDE_THEORY = "outside_theory"
 
 
+_FEASIBLE, _UNTRAINABLE, _DIVERGES, _MEMORIZES_ONLY, _OUTSIDE_THEORY = range(len(Verdict))
+"""Indices into ``tuple(Verdict)``."""
+
+
 @dataclass(frozen=True)
 class Feasibility:
     """Two probabilities with their cause; never merged but by taking the weaker one.
@@ -207,21 +211,12 @@ def verdict_codes(found: Sides, threshold: float = DEFAULT_THRESHOLD) -> NDArray
         found: Both sides, calibrated; ``outside_theory`` where both are NaN.
         threshold: What either side must reach.
     """
-    order = list(Verdict)
-    feasible, untrainable, diverges, memorizes, outside = (
-        order.index(verdict)
-        for verdict in (
-            Verdict.FEASIBLE,
-            Verdict.UNTRAINABLE,
-            Verdict.DIVERGES,
-            Verdict.MEMORIZES_ONLY,
-            Verdict.OUTSIDE_THEORY,
-        )
-    )
     unknown = np.isnan(found.trainability) & np.isnan(found.generalization)
-    untrained = np.where(np.asarray(found.stability) < threshold, diverges, untrainable)
+    untrained = np.where(np.asarray(found.stability) < threshold, _DIVERGES, _UNTRAINABLE)
     # Nothing is memorised by what is hardly learnt: deep ordered networks fall short on both sides.
     fits = np.asarray(found.learnt) >= FITS
-    trained = np.where(np.asarray(found.generalization) < threshold, np.where(fits, memorizes, untrainable), feasible)
+    trained = np.where(
+        np.asarray(found.generalization) < threshold, np.where(fits, _MEMORIZES_ONLY, _UNTRAINABLE), _FEASIBLE
+    )
     judged = np.where(np.asarray(found.trainability) < threshold, untrained, trained)
-    return np.where(unknown, outside, judged).astype(np.int8)
+    return np.where(unknown, _OUTSIDE_THEORY, judged).astype(np.int8)
