@@ -290,6 +290,22 @@ class TestThePage:
         assert numbers["would_be_refused"] == found.refused_by_verdict
         assert numbers["output"] == str(path)
 
+    def test_a_trial_that_still_runs_is_left_out_there_as_in_python(self, tmp_path: Path) -> None:
+        prior, path = tmp_path / "prior.json", tmp_path / "review.html"
+        ntp.NTKPrior(PRIOR.task, PRIOR.budget).save(prior)
+        study = optuna.create_study(
+            storage=f"sqlite:///{tmp_path / 'study.db'}", study_name="one", direction="maximize"
+        )
+        study.optimize(accuracy, n_trials=8)
+        study.ask(study.trials[0].distributions)
+        found = review(study, PRIOR)
+        assert len(found.trials) == 8
+        arguments = ["review", "one", "--storage", str(url_of(study)), "--prior", str(prior), "-o", str(path)]
+        printed = CliRunner().invoke(app, arguments, catch_exceptions=False).stdout.splitlines()
+        assert printed[1:-1] == str(found).splitlines()[1:]  # the first line names the objective
+        numbers = json.loads(CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False).stdout)
+        assert numbers["trials"] == 8
+
     def test_it_needs_the_prior(self, without_us: optuna.Study) -> None:
         result = CliRunner().invoke(app, ["review", "plain", "--storage", str(url_of(without_us))])
         assert result.exit_code == 2

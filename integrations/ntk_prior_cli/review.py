@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,7 +67,7 @@ def review(
 
 
 def judged_afterwards(run: Run, prior: NTKPrior, threshold: float | None) -> Run:
-    """A run with the prior's judgement of its launched trials in hindsight.
+    """A run with the prior's judgement, in hindsight, of its launched trials that have ended.
 
     Args:
         run: The run.
@@ -76,16 +77,13 @@ def judged_afterwards(run: Run, prior: NTKPrior, threshold: float | None) -> Run
     from ntk_prior.plots.review import reviewed  # the report has an extra of its own
     from ntk_prior_report.records import in_hindsight
 
+    ended = replace(run, rows=[row for row in run.rows if row.trial.launched and row.state not in UNFINISHED])
     found = reviewed(
-        [
-            row.trial._replace(config=row.params)
-            for row in run.rows
-            if row.trial.launched and row.state not in UNFINISHED
-        ],
+        [row.trial._replace(config=row.params) for row in ended.rows],
         prior,
         outcome_name=run.outcome_name,
         maximize=run.maximize,
         threshold=run.threshold if threshold is None else threshold,
         log=run.log,
     )
-    return in_hindsight(run, found)
+    return in_hindsight(ended, found)

@@ -88,11 +88,10 @@ def in_hindsight(run: Run, review: Review) -> Run:
     """A run with what a prior says of its trials afterwards, in place of what was said and done when it ran.
 
     Args:
-        run: The run.
-        review: Of its launched rows, in their order.
+        run: The run, with the rows that the review is of.
+        review: Of these, in their order.
     """
-    launched = [row for row in run.rows if row.trial.launched]
-    said = zip(launched, review.trials, review.reasons, strict=True)
+    said = zip(run.rows, review.trials, review.reasons, strict=True)
     rows = [row._replace(trial=trial, reason=reason) for row, trial, reason in said]
     return replace(
         run,
