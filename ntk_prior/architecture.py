@@ -19,7 +19,7 @@ MAX_DEPTH = 10_000
 MIN_WEIGHT_VARIANCE, MAX_WEIGHT_VARIANCE = 1e-3, 1e3
 
 
-_SHOWN = 200
+SHOWN = 200
 """Characters of a value that a message repeats."""
 
 
@@ -45,8 +45,8 @@ def named(*names: object) -> str:
 
 
 def _on_one_line(whole: str) -> str:
-    text = escaped(whole[: _SHOWN + 1])
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+    text = escaped(whole[: SHOWN + 1])
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 def is_set(value: object) -> bool:

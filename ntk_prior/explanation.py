@@ -134,7 +134,7 @@ def _diverges(budget: Budget, found: Sides) -> str:
         return f"learning_rate {budget.learning_rate:.3g} > {limit:.3g} = 2 / lambda_max: every step overshoots"
     return (
         f"learning_rate {budget.learning_rate:.3g} > {end:.3g}, {end / limit:.2g} times 2 / lambda_max, up to which "
-        f"networks trained with this loss and batch size"
+        "networks like it trained with this loss, batch size and parametrization"
     )
 
 

@@ -13,15 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ntk_prior.architecture import escaped, shown
+from ntk_prior.architecture import SHOWN, escaped, shown
 
 LARGEST = 64 * 2**20
 """Bytes of the largest JSON file that is read; a summary or a prior takes a thousandth of that."""
 
-_VALUE = 200
-"""Characters of a value that a message repeats."""
-
-_LONG = re.compile(rf"(?<!\w)'[^']{{{_VALUE},}}'(?!\w)|\S{{{_VALUE + 1},}}")
+_LONG = re.compile(rf"(?<!\w)'[^']{{{SHOWN},}}'(?!\w)|\S{{{SHOWN + 1},}}")
 """What is too long to be repeated: a quotation or a word."""
 
 _KINDS = {
@@ -43,7 +40,7 @@ def legible(text: str, longest: int = 1000) -> str:
 
 
 def _shortened(text: str, longest: int) -> str:
-    short = _LONG.sub(lambda found: f"{found[0][: _VALUE - 3]}...", text)
+    short = _LONG.sub(lambda found: f"{found[0][: SHOWN - 3]}...", text)
     # The end is where messages say what to do.
     end = longest // 3
     return short if len(short) <= longest else f"{short[: longest - end - 5]} ... {short[-end:]}"

@@ -8,13 +8,13 @@ differences inside it fade from layer to layer. Nodes are the groups' means, eac
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ntk_prior.sketch import POWERS, Sketch, gauss_nodes, sketch, weights_on
+from ntk_prior.sketch import POWERS, gauss_nodes, sketch, weights_on
+from ntk_prior.view import View
 
 Array = NDArray[np.float64]
 
@@ -38,21 +38,6 @@ LAYERS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256)
 """Numbers of windows at which the fading inside groups is measured."""
 
 
-@dataclass(frozen=True, eq=False)
-class PixelNodes:
-    """Quadrature over pixel pairs; the names follow ``task.View``."""
-
-    cosines: Array
-    across: Array
-    same_class: Array
-    other_class: Array
-    within: Array
-    group: int
-    spreads: Array
-    variances: Array
-    sketch: Sketch
-
-
 class _Fields(NamedTuple):
     """Statistics of the cosine fields of all image pairs a <= b at the given offsets.
 
@@ -67,8 +52,8 @@ class _Fields(NamedTuple):
     fading: Array
 
 
-def pixel_nodes(images: Array, labels: NDArray[np.int64], groups: int, *, pooled: bool) -> PixelNodes:
-    """Nodes and sketch of images for flattened (``pooled`` False) or globally pooled convolutional networks.
+def pixel_view(images: Array, labels: NDArray[np.int64], groups: int, *, pooled: bool) -> View:
+    """The view that flattened (``pooled`` False) or globally pooled convolutional networks have of images.
 
     Args:
         images: Shape (n, height, width, channels), each with mean square 1.
@@ -103,7 +88,7 @@ def pixel_nodes(images: Array, labels: NDArray[np.int64], groups: int, *, pooled
     deviation = np.minimum(deviation, 1.0 - np.abs(nodes))
     pixels = height * width
     within = on(inside) * (1.0 - 1.0 / pixels) if pooled else np.zeros_like(nodes)
-    return PixelNodes(
+    return View(
         cosines=np.stack([nodes - deviation, nodes + deviation], axis=1).ravel(),
         across=np.repeat(on(across) / 2, 2),
         same_class=np.repeat(on(across[alike]) / 2, 2),

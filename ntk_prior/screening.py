@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ntk_prior.architecture import require_integer, require_real
+from ntk_prior.architecture import named, require_integer, require_real
 from ntk_prior.evidence import Evidence, Trust
 from ntk_prior.feasibility import DEFAULT_THRESHOLD, Verdict
 
@@ -247,6 +247,14 @@ def same(one: Any, other: Any) -> bool:
         return np.array_equal(np.asarray(one), np.asarray(other))
     except Exception:
         return False
+
+
+def unread_notice(read: Iterable[str], unread: Iterable[str]) -> str:
+    """What to tell the user of parameters that a prior does not look at, after "the prior"."""
+    return (
+        f"looks at {named(*read) or 'nothing'} and not at {named(*unread)}: whatever those are, its judgement is the "
+        "same (to_architecture maps other names)"
+    )
 
 
 def score_of(judgement: Judgement) -> float | None:

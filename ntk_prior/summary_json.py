@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ntk_prior.architecture import require_integer, require_real, shown
 from ntk_prior.sketch import POWERS, Sketch
-from ntk_prior.views import NAMES, View, ViewName
+from ntk_prior.view import View
+from ntk_prior.views import NAMES, ViewName
 
 Array = NDArray[np.float64]
 

@@ -20,7 +20,8 @@ from ntk_prior.inputs import doubts, readable, sampled
 from ntk_prior.labels import class_labels
 from ntk_prior.sketch import GROUPS, POWERS, Sketch
 from ntk_prior.summary_json import FORMAT, chance_from_json, plain, views_from_json
-from ntk_prior.views import Carried, Sample, View, ViewName, Views, ready
+from ntk_prior.view import View
+from ntk_prior.views import Carried, Sample, ViewName, Views, ready
 
 Array = NDArray[np.float64]
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, Literal, Protocol, get_args
 
@@ -12,64 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntk_prior.inputs import normalised
-from ntk_prior.pixels import PixelNodes, pixel_nodes
-from ntk_prior.sketch import (
-    POWERS,
-    Fits,
-    Sketch,
-    carried,
-    free_fit,
-    gauss_nodes,
-    positive_fits,
-    sketch,
-    weights_on,
-)
+from ntk_prior.pixels import pixel_view
+from ntk_prior.sketch import POWERS, carried, gauss_nodes, sketch, weights_on
+from ntk_prior.view import View
 
 Array = NDArray[np.float64]
 
 ViewName = Literal["fcn", "cnn", "cnn_pooled"]
 NAMES: tuple[ViewName, ...] = get_args(ViewName)
 NODES = 8
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """How one kind of network sees the data: which cosines enter its kernel, and with which spectra.
-
-    For ``"fcn"`` the cosines are those of whole inputs; for ``"cnn"`` (flattened) those of equal pixels of two images;
-    for ``"cnn_pooled"`` those of all pairs of pixels, within an image and across two. Pixel cosines are taken after one
-    convolution window's average.
-
-    Attributes:
-        cosines: Quadrature nodes, shape (nodes,).
-        across: Weights of the nodes over pairs of different inputs, shape (nodes,), summing to 1.
-        same_class: The same over pairs of one class; other pairs follow from ``across`` and the class sizes.
-        other_class: The same over pairs of two classes.
-        within: Weights over pairs of different pixels of one image, summing to the share of such pairs; zeros except
-            for ``"cnn_pooled"``.
-        group: Consecutive nodes that further convolutions average with one another.
-        spreads: Window variances (pixels^2) at which ``variances`` is given, increasing, shape (k,).
-        variances: Positional variance inside a group left after that much averaging, shape (k,).
-        sketch: Spectrum of the data and label energies, at ``n_train`` samples.
-    """
-
-    cosines: Array
-    across: Array
-    same_class: Array
-    other_class: Array
-    within: Array
-    group: int
-    spreads: Array
-    variances: Array
-    sketch: Sketch
-
-    @cached_property
-    def fits(self) -> Fits:
-        """Ways to fit a polynomial to gaps at the nodes; a single one where nodes stand alone."""
-        weights = np.maximum(self.across, 0.0) + np.maximum(self.within, 0.0)
-        if self.group == 1:
-            return free_fit(self.cosines, weights)
-        return positive_fits(self.cosines, weights, self.group)
 
 
 class Source(Protocol):
@@ -170,7 +120,7 @@ class Sample:
         inputs = normalised(self.inputs)
         if name == "fcn":
             return whole_inputs(inputs, self.labels, self.groups)
-        return _from_pixels(pixel_nodes(inputs, self.labels, self.groups, pooled=name == "cnn_pooled"))
+        return pixel_view(inputs, self.labels, self.groups, pooled=name == "cnn_pooled")
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +167,3 @@ def whole_inputs(inputs: Array, labels: NDArray[Any], groups: int) -> View:
     np.cumprod(np.broadcast_to(cosines, powers.shape), axis=0, out=powers)
     summary = sketch(powers, labels, groups)
     return View(nodes, weights, on(samples[alike]), on(samples[~alike]), none, 1, one, one, summary)
-
-
-def _from_pixels(nodes: PixelNodes) -> View:
-    return View(**{field.name: getattr(nodes, field.name) for field in fields(nodes)})

@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 from sklearn.datasets import load_digits, load_sample_images
 
 from ntk_prior import Architecture, Task, spectrum
-from ntk_prior.pixels import flat_powers, pixel_nodes, pooled_powers
+from ntk_prior.pixels import flat_powers, pixel_view, pooled_powers
 from ntk_prior.sketch import POWERS, Fits, positive_fits
 
 Array = NDArray[np.float64]
@@ -194,7 +194,7 @@ def test_patch_cosines_agree_with_a_direct_average() -> None:
 
 def test_differences_inside_a_group_fade_with_every_window() -> None:
     x, y = photographs(8)
-    nodes = pixel_nodes(x, y, 8, pooled=True)
+    nodes = pixel_view(x, y, 8, pooled=True)
     assert nodes.variances[0] == 1.0
     assert np.all(np.diff(nodes.variances) <= 0)
     assert nodes.variances[-1] < 1e-3

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 import ntk_prior as ntp
 from ntk_prior import Architecture, Budget, NTKPrior, Task, Verdict
 from ntk_prior.data import load_digits, prepared
-from ntk_prior.views import View, ready
+from ntk_prior.view import View
+from ntk_prior.views import ready
 
 BUDGET = Budget(steps=300, width=128)
 FCN = Architecture(1.5, 0.1, 4)

@@ -64,7 +64,7 @@ def main() -> None:
             os._exit(INTERRUPTED)
         raise
     except (ValueError, TypeError, ImportError, OSError) as error:
-        errors.print(f"ntk-prior: {explained(error)}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(f"ntk-prior: {explained(error)}", soft_wrap=True)
         sys.exit(2)
     except Exception:
         print_traceback()

@@ -83,10 +83,10 @@ def conclude(job: Job, outcome: Outcome, budget: Budget, images: Images, run: Ca
     try:
         written(run(), job.report)
     except ImportError as error:
-        errors.print(f"no page with pictures: {error}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(f"no page with pictures: {error}", soft_wrap=True)
         return
     if not job.as_json:
-        output.print(f"page: {job.report}", markup=False, highlight=False)
+        output.print(f"page: {job.report}")
 
 
 def facts(job: Job, images: Images) -> dict[str, object]:

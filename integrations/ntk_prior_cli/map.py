@@ -102,7 +102,7 @@ def map_(
     if as_json:
         output.print_json(json.dumps({"output": str(output_path), "verdicts": shares(figure)}))
     else:
-        output.print(f"map: {output_path}", markup=False, highlight=False)
+        output.print(f"map: {output_path}")
 
 
 def shares(figure: go.Figure) -> dict[str, float]:

@@ -92,17 +92,15 @@ def preview(
     else:
         _print(report)
         assumed = training_in_words(prior.budget, varying=columns)
-        output.print(f"training assumed: {assumed}", markup=False, highlight=False)
+        output.print(f"training assumed: {assumed}")
     ignored = prior.unread(columns)
     if ignored:
-        errors.print(f"note: the prior does not look at {', '.join(ignored)}", markup=False, highlight=False)
+        errors.print(f"note: the prior does not look at {', '.join(ignored)}")
     refused, silent = report["refused"], found.score.mask
     if np.mean(silent) > SILENT:
         first = {name: column[np.argmax(silent)] for name, column in columns.items()}
         errors.print(
             f"warning: the prior is silent about {np.mean(silent):.0%} of this space: {prior(first).reason}",
-            markup=False,
-            highlight=False,
             soft_wrap=True,
         )
     elif refused > TOO_MUCH:
@@ -211,4 +209,4 @@ def _print(report: Mapping[str, Any]) -> None:
             by_range.add_row("" if k else name, label, f"{share:.0%}")
     output.print(by_range)
     if "plot" in report:
-        output.print(f"picture: {report['plot']}", markup=False, highlight=False)
+        output.print(f"picture: {report['plot']}")

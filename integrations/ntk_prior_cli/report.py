@@ -118,7 +118,7 @@ def written(run: Run, path: Path) -> Summary:
 
 def note(words: str) -> None:
     """Say something beside the numbers."""
-    errors.print(f"note: {words}", markup=False, highlight=False, soft_wrap=True)
+    errors.print(f"note: {words}", soft_wrap=True)
 
 
 def run_from(
@@ -169,8 +169,8 @@ def _print(found: Summary, path: Path) -> None:
     }
     told = ", ".join(f"{count} {words}" for words, count in without_say.items() if count or words == "audits")
     line = f"launched {found.launched}, of these {told}; refused draws on record {found.refused}"
-    output.print(line, markup=False, highlight=False)
+    output.print(line)
     for one in found.verdicts:
         counts = f"refused {one.refused}, launched {one.launched}"
-        output.print(f"  {one.verdict or 'not asked'}: {counts}", markup=False, highlight=False)
-    output.print(f"report: {path}", markup=False, highlight=False)
+        output.print(f"  {one.verdict or 'not asked'}: {counts}")
+    output.print(f"report: {path}")

@@ -62,8 +62,8 @@ def review(
         output.print_json(json.dumps({"output": str(output_path), **run.review.to_json()}))
         return
     for line in str(run.review).splitlines():
-        output.print(line, markup=False, highlight=False)
-    output.print(f"review: {output_path}", markup=False, highlight=False)
+        output.print(line)
+    output.print(f"review: {output_path}")
 
 
 def judged_afterwards(run: Run, prior: NTKPrior, threshold: float | None) -> Run:

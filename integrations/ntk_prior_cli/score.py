@@ -76,4 +76,4 @@ def score(
     for name, value in values.items():
         if value is not None:
             text = f"{value:.4g}" if isinstance(value, float) else str(value)
-            output.print(f"{name:>15}  {text}", markup=False, highlight=False)
+            output.print(f"{name:>15}  {text}")

@@ -7,8 +7,7 @@ from typing import Any
 
 from optuna import Study, logging
 
-from ntk_prior.architecture import named
-from ntk_prior.screening import Judgement, Prior, Record, score_of
+from ntk_prior.screening import Judgement, Prior, Record, score_of, unread_notice
 from ntk_prior_optuna.history import ATTRIBUTE, History
 
 PATIENCE = 5
@@ -79,8 +78,7 @@ def warn_of_unread(study: Study, told: set[str], prior: Prior, config: Mapping[s
             study,
             told,
             "unread",
-            f"The prior looks at {named(*read)} and not at {named(*ignored)}: whatever those are, its judgement "
-            "is the same (to_architecture maps other names)",
+            f"The prior {unread_notice(read, ignored)}",
         )
 
 

@@ -183,6 +183,6 @@ class Ledger:
     def _viewed(self, threshold: float) -> _View:
         """What the evidence says, computed once until there is more."""
         if self._view is None or self._view.threshold != threshold:
-            trust = trust_in_view_of(self.evidence, threshold)
-            self._view = _View(threshold, trust, withdrawn_verdicts(self.evidence, threshold))
+            withdrawn = withdrawn_verdicts(self.evidence, threshold)
+            self._view = _View(threshold, trust_in_view_of(self.evidence, threshold, withdrawn), withdrawn)
         return self._view

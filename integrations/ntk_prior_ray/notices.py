@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ntk_prior.evidence import withdrawal_notices
-from ntk_prior.screening import Judgement, Prior, Silence, score_of
+from ntk_prior.screening import Judgement, Prior, Silence, score_of, unread_notice
 from ntk_prior_ray.space import Config, flattened
 
 PATIENCE = 16
@@ -84,12 +84,8 @@ class Notices:
         names = dict.fromkeys(name for config in configs for name in flattened(config))
         unread = dict.fromkeys(name for config in configs for name in _unread(prior, config))
         if unread:
-            read = ", ".join(name for name in names if name not in unread)
-            self.tell(
-                "unread",
-                f"the prior looks at {read or 'nothing'} and not at {', '.join(unread)}: whatever those are, its "
-                "judgement is the same (to_architecture maps other names)",
-            )
+            read = (name for name in names if name not in unread)
+            self.tell("unread", f"the prior {unread_notice(read, unread)}")
 
 
 def _unread(prior: Prior, config: Config) -> list[str]:
