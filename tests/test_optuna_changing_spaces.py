@@ -197,7 +197,7 @@ def test_what_a_prior_needs_in_one_branch_only_may_be_unknown_in_the_others() ->
     def objective(trial: Trial) -> float:
         if trial.suggest_categorical("kind", ["fcn", "cnn"]) == "cnn":
             trial.suggest_float("filters", 0, 1 + trial.number)
-        return trial.suggest_float("x", -1, 1)
+        return abs(trial.suggest_float("x", -1, 1))
 
     def prior(config: Mapping[str, Any]) -> Judged:
         assert (config["kind"] == "cnn") == ("filters" in config)
@@ -218,7 +218,7 @@ def test_branches_are_told_apart_among_many_categories_that_do_not_matter() -> N
         kind = trial.suggest_categorical("kind", ["fcn", "cnn"])
         if kind == "cnn":
             trial.suggest_categorical("pooling", [False, True])
-        return trial.suggest_float(f"x_{kind}", -1, 1)
+        return abs(trial.suggest_float(f"x_{kind}", -1, 1))
 
     def prior(config: Mapping[str, Any]) -> Judged:
         if ("pooling" in config) != (config["kind"] == "cnn"):
@@ -303,7 +303,7 @@ def test_branches_are_known_by_their_tuples(storage: Any) -> None:
     def objective(trial: Trial) -> float:
         if len(trial.suggest_categorical("widths", [(64,), (64, 64)])) == 2:
             trial.suggest_float("second", 0, 1)
-        return trial.suggest_float("x", -1, 1)
+        return abs(trial.suggest_float("x", -1, 1))
 
     def prior(config: Mapping[str, Any]) -> Judged:
         if (len(config["widths"]) == 2) != ("second" in config):
