@@ -36,10 +36,12 @@ BASES: dict[str, Callable[[], BaseSampler]] = {
 
 
 def sphere(trial: Trial) -> float:
-    """Best at x = y = 0; suggests in the order of the names.
+    """Best at x = y = 0; suggests in the order of the names."""
+    return trial.suggest_float("x", -1, 1) ** 2 + trial.suggest_float("y", -1, 1) ** 2
 
-    x matters so much more than y that a prior that likes small x never looks wrong by chance.
-    """
+
+def valley(trial: Trial) -> float:
+    """The same, but x decides: by chance alone a prior that likes small x never looks wrong."""
     return trial.suggest_float("x", -1, 1) ** 2 + (trial.suggest_float("y", -1, 1) / 10) ** 2
 
 

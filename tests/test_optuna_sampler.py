@@ -22,7 +22,7 @@ from optuna.samplers import (
     TPESampler,
 )
 from optuna.trial import TrialState
-from optuna_support import BASES, SPACE, notes, sphere, study_of
+from optuna_support import BASES, SPACE, notes, study_of, valley
 
 from ntk_prior_optuna import NTKPriorSampler
 from ntk_prior_optuna.internals import reseed
@@ -70,7 +70,7 @@ class OwnSampler(BaseSampler):
 
 def test_with_a_declared_space_no_refused_configuration_is_launched(base: BaseSampler) -> None:
     study = study_of(NTKPriorSampler(likes_small_x, base, search_space=SPACE, epsilon=0.0))
-    study.optimize(sphere, n_trials=25)
+    study.optimize(valley, n_trials=25)
     assert len(study.trials) == 25
     assert all(abs(trial.params["x"]) <= 0.7 for trial in study.trials)
     assert all(note["score"] == 1 - abs(t.params["x"]) for note, t in zip(notes(study), study.trials, strict=True))
@@ -78,7 +78,7 @@ def test_with_a_declared_space_no_refused_configuration_is_launched(base: BaseSa
 
 def test_define_by_run_screens_from_the_second_trial_on_and_so_during_start_up(base: BaseSampler) -> None:
     study = study_of(NTKPriorSampler(likes_small_x, base, epsilon=0.0))
-    study.optimize(sphere, n_trials=9)
+    study.optimize(valley, n_trials=9)
     assert notes(study)[0]["drawn"] == "unseen"
     assert all(abs(trial.params["x"]) <= 0.7 for trial in study.trials[1:])
     assert all(note["drawn"] in ("screened", "uniform") for note in notes(study)[1:])
@@ -103,7 +103,7 @@ def test_what_the_base_draws_alone_is_judged_together_with_what_it_draws_indepen
 def test_several_objectives(name: str) -> None:
     sampler = NTKPriorSampler(likes_small_x, BASES[name](), search_space=SPACE, epsilon=0.0)
     study = study_of(sampler, directions=["minimize", "maximize"])
-    study.optimize(lambda trial: (sphere(trial), -abs(trial.params["x"])), n_trials=15)
+    study.optimize(lambda trial: (valley(trial), -abs(trial.params["x"])), n_trials=15)
     assert all(abs(trial.params["x"]) <= 0.7 for trial in study.trials)
 
 
@@ -164,7 +164,7 @@ def test_a_base_sampler_that_repeats_its_draw_is_not_asked_forever() -> None:
 @pytest.mark.parametrize("n_jobs", [2])
 def test_threads(n_jobs: int) -> None:
     study = study_of(NTKPriorSampler(likes_small_x, TPESampler(), search_space=SPACE, epsilon=0.0))
-    study.optimize(sphere, n_trials=40, n_jobs=n_jobs)
+    study.optimize(valley, n_trials=40, n_jobs=n_jobs)
     assert [trial.number for trial in study.trials] == list(range(40))
     assert all(abs(trial.params["x"]) <= 0.7 for trial in study.trials)
     assert len({trial.params["x"] for trial in study.trials}) == 40
@@ -175,14 +175,14 @@ def test_ask_and_tell_with_several_trials_open() -> None:
     for _ in range(5):
         trials = [study.ask() for _ in range(4)]
         for trial in reversed(trials):
-            study.tell(trial, sphere(trial))
+            study.tell(trial, valley(trial))
     assert len(study.trials) == 20
     assert all(abs(trial.params["x"]) <= 0.7 for trial in study.trials)
 
 
 def test_hyperband() -> None:
     def objective(trial: optuna.Trial) -> float:
-        value = sphere(trial)
+        value = valley(trial)
         for step in range(9):
             trial.report(value / (step + 1), step)
             if trial.should_prune():
@@ -208,8 +208,8 @@ def test_a_silent_prior_changes_nothing(name: str) -> None:
         return base
 
     alone, wrapped = study_of(seeded()), study_of(NTKPriorSampler(is_silent, seeded()))
-    alone.optimize(sphere, n_trials=30)
-    wrapped.optimize(sphere, n_trials=30)
+    alone.optimize(valley, n_trials=30)
+    wrapped.optimize(valley, n_trials=30)
     assert [trial.params for trial in wrapped.trials] == [trial.params for trial in alone.trials]
     assert all(note["score"] is None and note["verdict"] == "outside_theory" for note in notes(wrapped))
 
@@ -224,7 +224,7 @@ def test_enqueued_trials_are_never_refused() -> None:
     study = study_of(NTKPriorSampler(likes_small_x, search_space=SPACE, epsilon=0.0))
     study.enqueue_trial({"x": 1.0, "y": 0.25})
     study.enqueue_trial({"x": -0.9})
-    study.optimize(sphere, n_trials=5)
+    study.optimize(valley, n_trials=5)
     assert study.trials[0].params == {"x": 1.0, "y": 0.25}
     assert study.trials[1].params["x"] == -0.9
     assert [note["drawn"] for note in notes(study)] == ["enqueued"] * 2 + ["screened"] * 3
@@ -238,7 +238,7 @@ def test_what_an_enqueued_trial_leaves_open_is_drawn_to_suit_it() -> None:
     study = study_of(NTKPriorSampler(near_diagonal, RandomSampler(), search_space=SPACE, epsilon=0.0, max_draws=200))
     for x in (-0.8, -0.3, 0.1, 0.6, 0.8):
         study.enqueue_trial({"x": x})
-    study.optimize(sphere, n_trials=5)
+    study.optimize(valley, n_trials=5)
     assert [trial.params["x"] for trial in study.trials] == [-0.8, -0.3, 0.1, 0.6, 0.8]
     assert all(abs(trial.params["x"] - trial.params["y"]) < 0.2 for trial in study.trials)
 
@@ -246,7 +246,7 @@ def test_what_an_enqueued_trial_leaves_open_is_drawn_to_suit_it() -> None:
 def test_audited_trials_are_the_base_samplers_own_first_draws() -> None:
     sampler = NTKPriorSampler(likes_small_x, RandomSampler(), search_space=SPACE, epsilon=0.3, seed=2)
     study = study_of(sampler)
-    study.optimize(sphere, n_trials=100)
+    study.optimize(valley, n_trials=100)
     plain = [note["drawn"] == "plain" for note in notes(study)]
     assert plain == [sampler.screen.audits(number) for number in range(100)]
     assert any(note["score"] < 0.3 for note in notes(study))
@@ -257,7 +257,7 @@ def test_audited_trials_are_the_base_samplers_own_first_draws() -> None:
 def test_a_grid_is_searched_completely(n_steps: int) -> None:
     grid = {"x": [-1.0, 0.0, 1.0], "y": [-1.0, 0.0, 1.0]}
     study = study_of(NTKPriorSampler(likes_small_x, GridSampler(grid, seed=0), epsilon=0.0, search_space=SPACE, seed=1))
-    study.optimize(sphere, n_trials=20)
+    study.optimize(valley, n_trials=20)
     points = sorted((trial.params["x"], trial.params["y"]) for trial in study.trials)
     assert points == [(x, y) for x in grid["x"] for y in grid["y"]]
 
@@ -285,11 +285,11 @@ def test_every_call_reaches_the_base_sampler() -> None:
 def test_a_pickled_sampler_goes_on_as_the_original_would() -> None:
     sampler = NTKPriorSampler(likes_small_x, TPESampler(n_startup_trials=3), epsilon=0.3)
     study = study_of(sampler)
-    study.optimize(sphere, n_trials=8)
+    study.optimize(valley, n_trials=8)
     copy = pickle.loads(pickle.dumps(study))
     assert copy.sampler.screen == sampler.screen
-    study.optimize(sphere, n_trials=8)
-    copy.optimize(sphere, n_trials=8)
+    study.optimize(valley, n_trials=8)
+    copy.optimize(valley, n_trials=8)
     assert [trial.params for trial in copy.trials] == [trial.params for trial in study.trials]
     assert notes(copy) == notes(study)
 
@@ -297,9 +297,9 @@ def test_a_pickled_sampler_goes_on_as_the_original_would() -> None:
 def test_one_sampler_may_serve_several_studies() -> None:
     sampler = NTKPriorSampler(likes_small_x, RandomSampler(), epsilon=0.0)
     first, second = study_of(sampler), study_of(sampler)
-    first.optimize(sphere, n_trials=3)
+    first.optimize(valley, n_trials=3)
     second.optimize(lambda trial: trial.suggest_float("other", 0, 1), n_trials=3)
-    first.optimize(sphere, n_trials=3)
+    first.optimize(valley, n_trials=3)
     assert all(trial.params.keys() == {"other"} for trial in second.trials)
     assert all(abs(trial.params["x"]) <= 0.7 for trial in first.trials[1:])
 
@@ -310,10 +310,10 @@ def test_with_a_seed_a_study_goes_on_as_if_it_had_never_stopped(name: str) -> No
         return NTKPriorSampler(likes_small_x, BASES[name](), seed=8)
 
     whole, parts = study_of(sampler()), study_of(sampler())
-    whole.optimize(sphere, n_trials=24)
+    whole.optimize(valley, n_trials=24)
     for _ in range(4):
         parts.sampler = sampler()
-        parts.optimize(sphere, n_trials=6)
+        parts.optimize(valley, n_trials=6)
     assert [trial.params for trial in parts.trials] == [trial.params for trial in whole.trials]
 
 
@@ -321,7 +321,7 @@ def test_different_seeds_and_no_seed_give_different_studies() -> None:
     found = set()
     for seed in (1, 2, None, None):
         study = study_of(NTKPriorSampler(likes_small_x, seed=seed))
-        study.optimize(sphere, n_trials=1)
+        study.optimize(valley, n_trials=1)
         found.add(study.trials[0].params["x"])
     assert len(found) == 4
 
@@ -335,7 +335,7 @@ def test_a_failing_prior_is_reported_and_stops_nothing(
     monkeypatch.setattr(logging.getLogger("optuna"), "propagate", True)
     study = study_of(NTKPriorSampler(fails, RandomSampler()))
     with caplog.at_level(logging.WARNING, logger="optuna"):
-        study.optimize(sphere, n_trials=3)
+        study.optimize(valley, n_trials=3)
     words = " was not judged: the prior failed: ZeroDivisionError: in to_architecture"
     assert f"Trial 0{words}" in caplog.text
     assert f"Trial 1{words}" not in caplog.text
