@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,11 @@ def test_it_says_nothing_where_it_cannot(change: dict[str, Any], digits: Any, ta
         for refine in (None, Refinement(vectors, digits.y_train, cache_dir=tmp_path))
     )
     candidate = {**config(1.5, 6), **change}
-    assert refined(candidate) == plain(candidate)
-    assert refined(candidate).measured is None
+    found, expected = refined(candidate), plain(candidate)
+    assert replace(found, sides=None) == replace(expected, sides=None)
+    # Interpreted at first, compiled later: the last digit may differ.
+    assert found.sides == (None if expected.sides is None else pytest.approx(expected.sides, rel=1e-12))
+    assert found.measured is None
 
 
 def test_only_uncertain_configurations_and_silences_pay(task: ntp.Task) -> None:
