@@ -5,21 +5,27 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLDER_OPTUNA := $(VENV)/optuna-4.9
 NEWEST_JAX := $(VENV)/newest-jax
+LOWEST := $(VENV)/lowest
 UV := .ci/uv
 PYTEST_WORKERS ?= 2
 # The workers fill the cores: threads of linear algebra in each would only wait for one another.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# What "make test" runs.
+ARGS ?= tests
+# What is worth running with the lowest versions of dependencies.
+LOWEST_TESTS := tests/task tests/theory tests/verdict tests/decision tests/optuna tests/flax tests/ray/test_search.py
 DIST ?= dist
 # uv compiles nothing at installation: unless imports keep what they compile, every process compiles all of it again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install demo test test-older-optuna test-newest-jax lint docs notebook format bench constraints wheel clean
+.PHONY: help install demo test test-older-optuna test-newest-jax test-lowest lint docs notebook format bench constraints wheel clean
 
 help:
 	@echo "make demo               tune a network on real images, hopeless configurations refused before launch"
-	@echo "make test               run the tests"
+	@echo "make test               run the tests; make test ARGS=tests/theory runs a part"
 	@echo "make test-older-optuna  run the sampler's tests with Optuna 4.9"
 	@echo "make test-newest-jax    run the tests of what stands on JAX with its newest release (needs Python 3.12 or 3.13)"
+	@echo "make test-lowest        run tests with the lowest versions of all dependencies that are declared"
 	@echo "make lint               ruff, mypy and import-linter"
 	@echo "make docs               build the documentation into build/site/ and check its links"
 	@echo "make notebook           run the quick start's notebook, in less than two minutes a cell"
@@ -49,7 +55,7 @@ demo: $(STAMP)
 	$(BIN)/ntk-prior tune
 
 test: $(STAMP)
-	$(ONE_THREAD) .ci/with-postgres $(BIN)/pytest -n $(PYTEST_WORKERS) tests
+	$(ONE_THREAD) .ci/with-postgres $(BIN)/pytest -n $(PYTEST_WORKERS) $(ARGS)
 
 # The same environment with an Optuna of the previous major version put before its own.
 $(OLDER_OPTUNA): $(STAMP)
@@ -57,7 +63,7 @@ $(OLDER_OPTUNA): $(STAMP)
 	@touch $@
 
 test-older-optuna: $(OLDER_OPTUNA)
-	$(ONE_THREAD) PYTHONPATH=$(OLDER_OPTUNA) .ci/with-postgres $(BIN)/pytest -n $(PYTEST_WORKERS) $(wildcard tests/test_optuna*.py)
+	$(ONE_THREAD) PYTHONPATH=$(OLDER_OPTUNA) .ci/with-postgres $(BIN)/pytest -n $(PYTEST_WORKERS) tests/optuna
 
 # JAX's newest release needs a newer Python than the oldest one that is supported.
 $(NEWEST_JAX)/.installed: $(STAMP)
@@ -67,7 +73,18 @@ $(NEWEST_JAX)/.installed: $(STAMP)
 	@touch $@
 
 test-newest-jax: $(NEWEST_JAX)/.installed
-	$(ONE_THREAD) $(NEWEST_JAX)/bin/pytest -n $(PYTEST_WORKERS) $(wildcard tests/test_exact*.py) tests/test_training.py
+	$(ONE_THREAD) $(NEWEST_JAX)/bin/pytest -n $(PYTEST_WORKERS) tests/exact tests/flax
+
+# The lowest versions that pyproject.toml allows, and the newest ones of what these need themselves.
+$(LOWEST)/.installed: $(STAMP) constraints-lowest.txt
+	$(UV) venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(UV) pip install --quiet --python $(LOWEST)/bin/python --constraint constraints-lowest.txt \
+	  --build-constraint constraints.txt --editable '.[all]' --group test
+	@touch $@
+
+# Old releases use what newer ones of their own dependencies deprecate.
+test-lowest: $(LOWEST)/.installed
+	$(ONE_THREAD) .ci/with-postgres $(LOWEST)/bin/pytest -W ignore::DeprecationWarning -n $(PYTEST_WORKERS) $(LOWEST_TESTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -103,6 +120,8 @@ wheel: $(STAMP)
 constraints: $(BIN)/uv
 	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --upgrade \
 	  --no-annotate --no-header --quiet --output-file constraints.txt
+	$(UV) pip compile pyproject.toml --extra all --group test --python-version 3.11 \
+	  --resolution lowest-direct --upgrade --no-annotate --no-header --quiet --output-file constraints-lowest.txt
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

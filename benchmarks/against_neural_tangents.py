@@ -29,10 +29,11 @@ from rich.table import Table
 
 import ntk_prior as ntp
 from ntk_prior import exact
-from ntk_prior.compiled import entry
-from ntk_prior.exact.compat import neural_tangents
-from ntk_prior.ntk import Layers, layers, propagate, scratch
-from ntk_prior.ntk import kernel as predicted_kernel
+from ntk_prior.exact.nt_compat import neural_tangents
+from ntk_prior.theory.jit import entry
+from ntk_prior.theory.layers import Layers, layers
+from ntk_prior.theory.recursion import kernel as predicted_kernel
+from ntk_prior.theory.recursion import propagate, scratch
 
 CONSOLE = Console(width=110)
 DEPTHS = (5, 20, 100)

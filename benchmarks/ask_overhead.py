@@ -25,7 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 import ntk_prior as ntp
-from ntk_prior.screening import Drawn, Prior, Record
+from ntk_prior.decision.draws import Drawn
+from ntk_prior.decision.judgement import Prior
+from ntk_prior.decision.records import Record
 from ntk_prior_optuna import NTKPriorSampler, prune_if_infeasible
 from ntk_prior_optuna.space import uniform_draw
 
@@ -73,7 +75,9 @@ def study_of(sampler: BaseSampler, space: Space, prior: Prior, trials: int) -> o
         params = uniform_draw(distributions, generator)
         if "optimizer_kind" in params:
             params["optimizer_kind"] = "ab"[number % 2]
-        note = Record.of(prior(params), Drawn.PLAIN if number % 10 == 0 else Drawn.SCREENED)._replace(reason="")
+        note = Record.from_judgement(prior(params), Drawn.PLAIN if number % 10 == 0 else Drawn.SCREENED)._replace(
+            reason=""
+        )
         study.add_trial(
             optuna.create_trial(
                 params=params,

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from ntk_prior.exact.compat import neural_tangents
-from ntk_prior.exact.empirical import empirical
+from ntk_prior.exact.finite_width import empirical
+from ntk_prior.exact.nt_compat import neural_tangents
 
 Array = NDArray[np.float64]
 

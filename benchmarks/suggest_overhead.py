@@ -26,9 +26,9 @@ from ray.tune.search.optuna import OptunaSearch
 from rich.console import Console
 from rich.table import Table
 
-from ntk_prior.screening import Prior
+from ntk_prior.decision.judgement import Prior
 from ntk_prior_ray import NTKPriorSearch
-from ntk_prior_ray.searchers import UniformSearch
+from ntk_prior_ray.uniform import UniformSearch
 
 SEARCHERS: dict[str, Callable[[], Searcher]] = {
     "uniform draws": lambda: UniformSearch(0),

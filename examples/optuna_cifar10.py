@@ -2,7 +2,7 @@
 
     python examples/optuna_cifar10.py --data-dir DIR        (or NTK_PRIOR_DATA=DIR; digits without either)
 
-Needs pip install 'ntk-prior[optuna,train]'. Training runs on a GPU where JAX sees one; the prior never touches it.
+Needs pip install 'ntk-prior[optuna,train]'. Training runs on a GPU if JAX finds one. The prior never uses it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import jax
 import optuna
 
 from ntk_prior import Architecture, Budget, NTKPrior, Task
-from ntk_prior.data import load_cifar10, load_digits, prepared
+from ntk_prior.datasets import load_cifar10, load_digits, prepare
 from ntk_prior_flax import train
 from ntk_prior_optuna import NTKPriorSampler
 
@@ -27,7 +27,7 @@ parser.add_argument("--trials", type=int, default=20)
 parser.add_argument("--seed", type=int, default=0)
 args = parser.parse_args()
 
-images = prepared(load_cifar10(args.data_dir) if args.data_dir else load_digits(), n_train=args.n_train)
+images = prepare(load_cifar10(args.data_dir) if args.data_dir else load_digits(), n_train=args.n_train)
 task = Task.from_arrays(images.x_train, images.y_train, n_test=len(images.y_test))
 budget = Budget(steps=args.steps, width=args.width)
 prior = NTKPrior(task, budget)

@@ -3,16 +3,16 @@
 #
 # Whether a deep network can be trained, and whether what it learns carries over to test inputs, is largely fixed before
 # training starts. This page tunes fully connected tanh networks on scikit-learn's digits twice, without and with
-# **ntk-prior**, and looks at what the prior refused and why. It takes less than two minutes on two cores, most of it
-# for training the networks that a tuner without a prior launches in vain.
+# **ntk-prior**, and shows what the prior refused and why. It takes less than two minutes on two cores. Most of that
+# time goes into training networks that a tuner without a prior launches in vain.
 
 # %%
 """Tune networks on digits with and without the prior, and look at what it refused.
 
     python examples/quickstart.py --output FOLDER
 
-Needs pip install 'ntk-prior[optuna,train,plot]'. The notebook beside this file is made from it, in the folder of the
-examples, by
+Needs pip install 'ntk-prior[optuna,train,plot]'. These commands, run in the folder of the examples, make the notebook
+beside this file from it:
 
     export PLOTLY_RENDERER=png PYTHONWARNINGS='ignore:IProgress not found'
     jupytext --to ipynb --set-kernel python3 --execute quickstart.py
@@ -29,7 +29,7 @@ import optuna
 import plotly.graph_objects as go
 
 import ntk_prior as ntp
-from ntk_prior.data import load_digits, prepared
+from ntk_prior.datasets import load_digits, prepare
 from ntk_prior_flax import train
 from ntk_prior_optuna import NTKPriorSampler, finished_trials
 from ntk_prior_optuna.visualization import plot_calibration, plot_feasibility
@@ -62,11 +62,11 @@ def show(figure: go.Figure, name: str) -> None:
 # %% [markdown]
 # ## 1. Describe the data and the budget
 #
-# The prior sees a summary of the inputs and labels, never the data, and what a trial may spend. The width matters: the
-# narrower and deeper a network, the more its kernel fluctuates.
+# The prior sees a summary of the inputs and labels, and what a trial may spend. The width matters: the narrower and
+# deeper a network, the more its kernel fluctuates.
 
 # %%
-images = prepared(load_digits(), n_train=args.n_train, n_test=300)
+images = prepare(load_digits(), n_train=args.n_train, n_test=300)
 x_train, x_test = (x.reshape(len(x), -1) for x in (images.x_train, images.x_test))
 task = ntp.Task.from_arrays(x_train, images.y_train)
 budget = ntp.Budget(steps=args.steps, width=args.width)
@@ -76,10 +76,10 @@ print(f"{task.n_train} images of {task.n_classes} classes, {budget.steps} steps,
 # %% [markdown]
 # ## 2. Ask before you spend anything
 #
-# Two numbers, each a probability with a cause: that the network trains within the budget, and that it generalizes if it
-# does. Deep networks of small weight variance are *ordered*: they make all inputs alike, and gradient descent finds
-# nothing to hold on to. Deep networks of large variance are *chaotic*: they make all inputs unlike, fit anything, and
-# carry nothing over.
+# The prior gives two probabilities, each with a reason: that the network trains within the budget, and that it
+# generalizes if it trains. Deep networks of small weight variance are *ordered*: they make all inputs alike, so
+# gradient descent cannot tell them apart. Deep networks of large variance are *chaotic*: they make all inputs unlike,
+# so they fit anything and generalize to nothing.
 
 # %%
 for weight_variance, depth in ((1.5, 4), (0.6, 24), (4.0, 24)):
@@ -95,8 +95,8 @@ show(ntp.plot_phase_diagram(task, budget, fixed=at, ranges=ranges), "phase_diagr
 # %% [markdown]
 # ## 3. Tune without the prior
 #
-# Random draws over the whole space, as a first exploration would make them. Each network is trained at half of its
-# largest stable learning rate, so that none fails for a badly chosen one.
+# This study draws at random from the whole space, as a first exploration would. Each network is trained at half of its
+# largest stable learning rate, so that none fails because of a badly chosen one.
 
 # %%
 SPACE = {
@@ -131,8 +131,8 @@ without = tuned(optuna.samplers.RandomSampler(seed=1))
 # %% [markdown]
 # ## 4. Tune with it
 #
-# The same random draws, wrapped. A draw that the prior refuses is drawn again before it is launched. A few trials, the
-# audits, bypass the prior so that a wrong one is found out.
+# This study wraps the same random sampler. A draw that the prior refuses is replaced by another one before anything is
+# launched. A few trials, the audits, bypass the prior, so that a wrong prior is found out.
 
 # %%
 sampler = NTKPriorSampler(prior, optuna.samplers.RandomSampler(seed=1), search_space=SPACE, seed=1)
@@ -141,7 +141,7 @@ with_prior = tuned(sampler)
 # %% [markdown]
 # ## 5. Compare
 #
-# A launch counts as in vain if its network came less than half of the way from chance to the best accuracy of all.
+# A launch counts as in vain if its network covered less than half of the way from chance to the best accuracy of all.
 
 # %%
 chance = task.chance
@@ -155,7 +155,7 @@ for name, study in (("without prior", without), ("with prior", with_prior)):
 # %% [markdown]
 # ## 6. What was refused, and why
 #
-# Each trial keeps what the prior said of it. `plain` trials are the audits.
+# Each trial stores what the prior said about it. `plain` trials are the audits.
 
 # %%
 for trial in with_prior.trials:
@@ -168,8 +168,8 @@ show(plot_feasibility(with_prior, target_name="test accuracy"), "feasibility")
 # %% [markdown]
 # ## 7. Was it right?
 #
-# The trials of both studies say how well the prior's probabilities have foretold what happened. `fit` then learns from
-# them; a few trials move it little.
+# The trials of both studies show how well the prior's probabilities predicted the outcomes. `fit` then learns from
+# these trials. A few trials change little.
 
 # %%
 show(plot_calibration(with_prior, target_name="test accuracy"), "calibration")
@@ -181,5 +181,5 @@ for name, side in (("trains", report.trains), ("generalizes", report.generalizes
     print(f"{name}: {side.share:.0%} of {side.n} trials did, AUROC {side.auroc:.2f}, Brier score {side.brier:.2f}")
 
 # %% [markdown]
-# The documentation goes on from here: mapping a search space of your own names, Ray Tune, and what the prior does when
-# it is wrong.
+# The documentation continues from here: mapping a search space with names of your own, Ray Tune, and what the prior
+# does when it is wrong.

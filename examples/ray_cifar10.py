@@ -3,8 +3,8 @@
     python examples/ray_cifar10.py --data-dir DIR        (or NTK_PRIOR_DATA=DIR; digits without either)
     python examples/ray_cifar10.py --address auto --gpus-per-trial 0.5 --storage-path /mnt/shared/results
 
-Needs pip install 'ntk-prior[ray,optuna,train]'. ASHA stops trials that fall behind; a trial whose node is lost starts
-again. Only the workers import JAX: the driver and the prior never touch a GPU.
+Needs pip install 'ntk-prior[ray,optuna,train]'. ASHA stops trials that fall behind. A trial whose node is lost starts
+again. Only the workers import JAX; the driver and the prior never use a GPU.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from ntk_prior import Architecture, Budget, NTKPrior, Task
-from ntk_prior.data import Images, load_cifar10, load_digits, prepared
+from ntk_prior.datasets import Images, load_cifar10, load_digits, prepare
 from ntk_prior_ray import NTKPriorCallback, NTKPriorSearch
 
 
@@ -49,7 +49,7 @@ def trainable(config: dict[str, Any], images: Images, budget: dict[str, Any]) ->
 
 def main(args: argparse.Namespace) -> None:
     """Run the experiment and print its trials."""
-    images = prepared(load_cifar10(args.data_dir) if args.data_dir else load_digits(), n_train=args.n_train)
+    images = prepare(load_cifar10(args.data_dir) if args.data_dir else load_digits(), n_train=args.n_train)
     flat = images.x_train.reshape(len(images.x_train), -1)
     task = Task.from_arrays(flat, images.y_train, n_test=len(images.y_test))
     budget = {"steps": args.steps, "width": args.width}

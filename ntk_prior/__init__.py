@@ -7,16 +7,24 @@ arXiv 1912.13053).
 
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.calibration import Calibration, CalibrationReport
-from ntk_prior.explanation import max_learning_rate
-from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, Verdict, feasibility, feasibility_from_spectrum
-from ntk_prior.measured import LearningCurve, MeasuredSpectrum, learning_curve, measured_spectrum
-from ntk_prior.outcomes import FinishedTrial
-from ntk_prior.plots import PlottedTrial, plot_phase_diagram, plot_spectrum
+from ntk_prior.plots import plot_phase_diagram, plot_spectrum
 from ntk_prior.prior import NTKPrior
-from ntk_prior.spectrum import Spectrum, spectrum
-from ntk_prior.table import FeasibilityTable
-from ntk_prior.task import Task
+from ntk_prior.runs.trial import PlottedTrial
+from ntk_prior.task.task import Task
+from ntk_prior.theory.measured import MeasuredSpectrum, measured_spectrum
+from ntk_prior.theory.regression import LearningCurve, learning_curve
+from ntk_prior.theory.spectrum import Spectrum, spectrum
+from ntk_prior.verdict.batch import FeasibilityTable
+from ntk_prior.verdict.calibration import Calibration, CalibrationReport
+from ntk_prior.verdict.estimates import max_learning_rate
+from ntk_prior.verdict.feasibility import (
+    DEFAULT_THRESHOLD,
+    Feasibility,
+    Verdict,
+    feasibility,
+    feasibility_from_spectrum,
+)
+from ntk_prior.verdict.outcomes import FinishedTrial
 
 __all__ = [
     "DEFAULT_THRESHOLD",
@@ -43,3 +51,5 @@ __all__ = [
     "plot_spectrum",
     "spectrum",
 ]
+
+__version__ = "0.1.0"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ntk_prior.architecture import Check, Named, Range, put_checked, shown
+from ntk_prior.checks import Check, Named, Range, put_checked, shown
 
 OPTIMIZERS = ("sgd", "momentum", "adam")
 PARAMETRIZATIONS = ("ntk", "standard", "mup")
@@ -38,6 +38,12 @@ class Budget:
 
     Names may be spelt in any way (``"Adam"``, ``"SGD"``, ``"CrossEntropy"``). One that the theory does not know
     (``"RMSprop"``, ``"hinge"``) is allowed, and makes every verdict ``outside_theory``.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> budget = ntp.Budget(steps=3_000, learning_rate=0.1, momentum=0.9, batch_size=128, width=512)
+        >>> budget.optimizer, budget.loss
+        ('momentum', 'mse')
 
     Attributes:
         steps: Optimiser steps.

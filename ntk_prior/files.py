@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ntk_prior.architecture import SHOWN, escaped, shown
+from ntk_prior.checks import SHOWN, escaped, shown
 
 LARGEST = 64 * 2**20
 """Bytes of the largest JSON file that is read; a summary or a prior takes a thousandth of that."""

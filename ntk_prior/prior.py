@@ -5,43 +5,41 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ntk_prior.architecture import Architecture, is_set, named, require_choice, require_instance, shown
+from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.calibration import (
+from ntk_prior.checks import is_set, named, require_choice, require_instance, require_real, shown
+from ntk_prior.configuration import (
+    FIELDS,
+    REQUIRED,
+    architecture_of,
+    budget_of,
+    naming_row,
+    require_spelling,
+    set_fields,
+)
+from ntk_prior.files import expecting, read_json, write_file
+from ntk_prior.task.task import Task
+from ntk_prior.task.views import ViewName
+from ntk_prior.verdict.batch import FeasibilityTable, entries_of, length_of, score_columns, tabulate
+from ntk_prior.verdict.calibration import (
     FEATURES,
     Calibration,
     CalibrationReport,
-    Shape,
+    NetworkSize,
     features,
     shipped_calibration,
 )
-from ntk_prior.feasibility import DEFAULT_THRESHOLD, Feasibility, feasibility, outside_theory
-from ntk_prior.files import expecting, read_json, write_file
-from ntk_prior.outcomes import FinishedTrial, Outcome, outcome, require_finished
-from ntk_prior.table import (
-    FIELDS,
-    REQUIRED,
-    FeasibilityTable,
-    architecture_of,
-    budget_of,
-    entries_of,
-    length_of,
-    naming_row,
-    require_spelling,
-    score_columns,
-    set_fields,
-    tabulated,
-)
-from ntk_prior.task import Task
-from ntk_prior.views import ViewName
+from ntk_prior.verdict.feasibility import DEFAULT_THRESHOLD, Feasibility, feasibility, outside_theory
+from ntk_prior.verdict.outcomes import FinishedTrial, Outcome, outcome, require_finished
 from ntk_prior.watched import Watched, flat, without
 
 Configuration = Mapping[str, Any]
@@ -54,7 +52,6 @@ UNCERTAIN = 0.1
 spectrum on real images."""
 
 FORMAT = "ntk-prior prior 2"
-
 
 UNMAPPED = "to_architecture does not know this configuration"
 
@@ -74,6 +71,15 @@ class Unclear(NamedTuple):
 class NTKPrior:
     """Feasibility of configurations on one task and budget.
 
+    Example:
+        >>> import ntk_prior as ntp
+        >>> prior = ntp.NTKPrior(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128))
+        >>> found = prior({"weight_variance": 1.7, "bias_variance": 0.1, "depth": 64})
+        >>> found.verdict, found.suggestion
+        (<Verdict.MEMORIZES_ONLY: 'memorizes_only'>, 'depth <= 16, or width >= 1302')
+        >>> prior.score_many({"weight_variance": [1.7, 1.7], "bias_variance": [0.1, 0.1], "depth": [3, 64]}).verdict
+        array(['feasible', 'memorizes_only'], dtype='<U14')
+
     Args:
         task: Summary of the data.
         budget: What a trial may spend; a configuration's own entries (``learning_rate``, ``width`` ...) override it.
@@ -87,11 +93,12 @@ class NTKPrior:
             answer stands.
         when: When ``refine`` is asked: ``"uncertain"``, where the score is within ``UNCERTAIN`` of the threshold or the
             theory is silent of the architecture, or ``"always"``.
-        calibration: Makes probabilities of what the theory says; the shipped one by default. ``fit`` moves it.
+        calibration: Makes probabilities of what the theory says; the shipped one by default. ``fit`` shifts it.
+        threshold: The verdict is ``feasible`` only if both probabilities reach this; so tuners refuse lower scores.
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If ``when`` is neither.
+        ValueError: If ``when`` is neither, or ``threshold`` lies outside [0, 1].
     """
 
     def __init__(
@@ -103,6 +110,7 @@ class NTKPrior:
         refine: Refine | None = None,
         when: When = "uncertain",
         calibration: Calibration | None = None,
+        threshold: float = DEFAULT_THRESHOLD,
     ) -> None:
         require_instance("task", task, Task)
         require_instance("budget", budget, Budget)
@@ -121,11 +129,14 @@ class NTKPrior:
         self.to_architecture = to_architecture
         self.refine = refine
         self.when = when
+        self.threshold = require_real("threshold", threshold, 0.0, 1.0)
         self._given = shipped_calibration() if calibration is None else calibration
         self.calibration = self._given
 
     def __repr__(self) -> str:
-        named = {"to_architecture": self.to_architecture, "refine": self.refine}
+        named: dict[str, Any] = {"to_architecture": self.to_architecture, "refine": self.refine}
+        if self.threshold != DEFAULT_THRESHOLD:
+            named["threshold"] = self.threshold
         given = "".join(f", {name}={value!r}" for name, value in named.items() if value is not None)
         return f"{type(self).__name__}({self.task!r}, {self.budget!r}{given})"
 
@@ -143,8 +154,24 @@ class NTKPrior:
         _require_mapping(config)
         understood = self._understood(config)
         if isinstance(understood, Unclear):
-            return outside_theory(understood.reason, self.task, self.budget)
-        return self._judged(*understood)
+            return outside_theory(understood.reason, self.task, self.budget, threshold=self.threshold)
+        return self._judge(*understood)
+
+    def with_threshold(self, threshold: float) -> Self:
+        """A copy of this prior that judges with another threshold, and has learnt what this one has.
+
+        The two are independent from then on: ``fit`` of one leaves the other as it is.
+
+        Args:
+            threshold: What both probabilities must reach.
+
+        Raises:
+            TypeError: If it is no number.
+            ValueError: If it lies outside [0, 1].
+        """
+        other = copy(self)
+        other.threshold = require_real("threshold", threshold, 0.0, 1.0)
+        return other
 
     def unread(self, config: Configuration) -> tuple[str, ...]:
         """The parameters of a configuration that the prior does not look at, so that they change no verdict.
@@ -196,21 +223,22 @@ class NTKPrior:
         if not isinstance(columns, Mapping) and hasattr(columns, "to_dict") and hasattr(columns, "columns"):
             columns = {str(name): columns[name].to_numpy() for name in columns.columns}
         if isinstance(columns, Mapping) and self.to_architecture is None and self.refine is None:
-            return score_columns(columns, self.task, self.budget, self.calibration)
-        return tabulated([naming_row(number, self, row) for number, row in enumerate(_rows(columns))])
+            return score_columns(columns, self.task, self.budget, self.calibration, self.threshold)
+        found = [naming_row(number, self, row) for number, row in enumerate(_rows(columns))]
+        return tabulate(found, self.threshold)
 
     def fit(self, trials: Iterable[FinishedTrial]) -> CalibrationReport:
-        """Learn from finished trials how far the theory is to be believed here.
+        """Shift the probabilities by your own finished trials. The more you pass, the larger the shift.
 
-        Call it with all of them at any time; each call starts from the calibration that the prior was made with. A few
-        trials move it little. ``ntk_prior_optuna.finished_trials`` and ``ntk_prior_ray.finished_trials`` read them from
-        a study and from results.
+        30 trials count as much as the shipped calibration. Call it with all of them at any time; each call starts from
+        the calibration that the prior was made with. ``ntk_prior_optuna.finished_trials`` and
+        ``ntk_prior_ray.finished_trials`` read them from a study and from results.
 
         Args:
             trials: Those that the prior is silent about, trained with Adam, or without a known outcome are skipped.
 
         Returns:
-            How well the prior has foretold them, before it learnt from them, and why trials were skipped.
+            How well the prior predicted them, before it learnt from them, and why trials were skipped.
 
         Raises:
             TypeError: If ``trials`` holds anything but ``FinishedTrial``.
@@ -230,7 +258,7 @@ class NTKPrior:
                 outcomes.append(lesson[1])
         seen = np.array(rows).reshape(-1, len(FEATURES))
         report = self.calibration.report(seen, outcomes, skipped.total())._replace(reasons=dict(skipped.most_common()))
-        self.calibration = self._given.moved(seen, outcomes)
+        self.calibration = self._given.adjust(seen, outcomes)
         return report
 
     def _lesson(
@@ -243,17 +271,17 @@ class NTKPrior:
         architecture, budget = understood
         if budget.optimizer == "adam":
             return "trained with Adam, whose sides are bounds"
-        found = self._judged(architecture, budget)
+        found = self._judge(architecture, budget)
         if found.sides is None:
             return f"outside the theory: {found.reason.partition(';')[0]}"
         became = outcome(self.task.chance, one.train_accuracy, one.test_accuracy, best_test_accuracy, one.diverged)
         if became is None:
             return "no outcome known: accuracies are missing, or too low a test accuracy stands alone"
         own = None if found.architecture is None else architecture
-        return features(found.sides, Shape.of(own, budget))[0], became
+        return features(found.sides, NetworkSize.for_network(own, budget))[0], became
 
     def save(self, path: str | Path, views: Iterable[ViewName] | None = None) -> None:
-        """Write task, budget and calibration as JSON. ``to_architecture`` and ``refine`` are code and not written.
+        """Write task, budget, calibration and threshold as JSON. ``to_architecture`` and ``refine`` are not written.
 
         Args:
             path: The file.
@@ -268,6 +296,7 @@ class NTKPrior:
             "task": self.task.to_json(views),
             "budget": asdict(self.budget),
             "calibration": self.calibration.to_json(),
+            "threshold": self.threshold,
         }
         write_file(path, json.dumps(content) + "\n")
 
@@ -291,16 +320,20 @@ class NTKPrior:
                 raise ValueError(f"format: expected {FORMAT!r}, received {shown(content['format'])}")
             task, budget = Task.from_json(content["task"]), Budget(**content["budget"])
             calibration = Calibration.from_json(content["calibration"])
-        return cls(task, budget, to_architecture, refine=refine, when=when, calibration=calibration)
+            threshold = require_real("threshold", content.get("threshold", DEFAULT_THRESHOLD), 0.0, 1.0)
+        return cls(
+            task, budget, to_architecture, refine=refine, when=when, calibration=calibration, threshold=threshold
+        )
 
-    def _judged(self, architecture: Architecture, budget: Budget) -> Feasibility:
+    def _judge(self, architecture: Architecture, budget: Budget) -> Feasibility:
         """The predictor's answer, or the slower judge's where it is asked and has one."""
-        fast = feasibility(architecture, self.task, budget, self.calibration)
-        uncertain = fast.score is None or abs(fast.score - DEFAULT_THRESHOLD) <= UNCERTAIN
+        fast = feasibility(architecture, self.task, budget, self.calibration, threshold=self.threshold)
+        uncertain = fast.score is None or abs(fast.score - self.threshold) <= UNCERTAIN
         # No spectrum tells what a training does that the theory does not know.
         if self.refine is None or budget.unknown or not (uncertain or self.when == "always"):
             return fast
-        return self.refine(architecture, self.task, budget) or fast
+        slow = self.refine(architecture, self.task, budget)
+        return fast if slow is None else slow.with_threshold(self.threshold)
 
     def _understood(self, config: Configuration) -> tuple[Architecture, Budget] | Unclear:
         """The network and the training that a configuration stands for, or why it stands for none."""

@@ -72,7 +72,8 @@ def compiled_quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def local_ray() -> Iterator[None]:
     """One quiet Ray of two CPUs for all tests of the session; they are marked to run in one process."""
     import ray
-    import ray_local
+
+    from tests.support import ray_local
 
     ray_local.start_two_cpus()
     yield

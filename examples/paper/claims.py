@@ -7,8 +7,8 @@ from paper.setting import IN_NOTEBOOK, args, claims, print_claims
 # %% [markdown]
 # ## 10. Claims against measurements
 #
-# A claim *holds* where the measured number lies in the accepted interval; *unresolved* marks a grid that is too small
-# to tell. The abstract's experiments are trainings of finite networks; the maps here are those of infinitely wide ones,
+# A claim *holds* if the measured number lies in the accepted interval. *Unresolved* marks a grid that is too small to
+# tell. The abstract's experiments are trainings of finite networks; the maps here are those of infinitely wide ones,
 # trained exactly, as in the authors' notebook.
 
 # %%

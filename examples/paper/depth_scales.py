@@ -13,7 +13,7 @@ from paper.setting import COLORS, CRITICAL, Claim, args, claims, limits, network
 # %% [markdown]
 # ## 2. Depth scales
 #
-# Nothing in these scales has been put in by hand: they are read off exact kernels of three inputs. In the ordered phase
+# These scales are measured on exact kernels of three inputs; nothing is put in by hand. In the ordered phase
 # the gap $K_{aa} - K_{ab}$ shrinks by $\chi_1$ a layer. In the chaotic phase the difference between two off-diagonal
 # entries shrinks by $\chi_{c^*}$ while $\Theta_{aa}$ grows by $\chi_1$, so what still depends on the data falls,
 # compared with the diagonal, by $e^{-1/\xi_*}$ a layer.

@@ -17,8 +17,8 @@ from paper.spectra import sweep_depths, sweeps
 # $$\kappa^* = \frac{p_{aa}^* + (m-1)\,p_{ab}^*}{p_{aa}^* - p_{ab}^*}, \qquad
 # p_{aa}^* = \frac{q^*}{1-\chi_1}, \quad p_{ab}^* = \frac{c^*q^*}{1-\chi_{c^*}}.$$
 #
-# Training is saved thereby, generalization is not: what the kernel still knows of the data keeps shrinking, while the
-# bulk does not.
+# This saves training, but not generalization: what the kernel retains of the data keeps shrinking, while the bulk does
+# not.
 
 # %%
 KEEP_RATES = {1.0: "#000000", 0.99: PURPLE, 0.9: SKY} if args.sweep_points >= 5 else {1.0: "#000000", 0.99: PURPLE}

@@ -10,21 +10,21 @@ from matplotlib import pyplot as plt
 
 import ntk_prior as ntp
 from ntk_prior import exact
-from ntk_prior.data import prepared
+from ntk_prior.datasets import prepare
 from paper.accuracy_maps import chance
 from paper.setting import ORANGE, ORDERED, SKY, TIMES, Claim, Measured, args, claims, everything, network, show
 
 # %% [markdown]
 # ## 8. Convolutional networks: flattened (CNN-F) against average pooling (CNN-P)
 #
-# A flattened network's kernel is the mean of those of its pixels: no pair of different pixels enters it, so that it
-# behaves like a fully connected one. A pooled network sees all pairs. In section 3 that multiplied $\kappa$ by exactly
-# $d$, the number of pixels, since they were uncorrelated and the network deep; pixels of images are alike, which makes
-# the factor another one at each depth. Pooled networks train more slowly. What pooling gives in return: the mean
-# predictor survives deeper in chaos.
+# A flattened network's kernel is the mean of the kernels of its pixels. No pair of different pixels enters it, so the
+# network behaves like a fully connected one. A pooled network sees all pairs. In section 3 that multiplied $\kappa$ by
+# exactly $d$, the number of pixels, because the pixels were uncorrelated and the network deep. Pixels of images are
+# correlated, so the factor depends on the depth. Pooled networks train more slowly. In return, their mean predictor
+# survives deeper into chaos.
 
 # %%
-small = prepared(everything, n_train=args.cnn_train, n_test=args.cnn_test, side=args.cnn_side)
+small = prepare(everything, n_train=args.cnn_train, n_test=args.cnn_test, side=args.cnn_side)
 small_task = ntp.Task.from_arrays(small.x_train, small.y_train)
 FAMILY: dict[str, tuple[dict[str, Any], str, str]] = {
     "FCN": ({}, "#000000", "s"),

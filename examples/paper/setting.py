@@ -4,8 +4,8 @@
 # L. Xiao, J. Pennington and S. Schoenholz, *Disentangling Trainability and Generalization in Deep Neural Networks*
 # (ICML 2020, [arXiv:1912.13053](https://arxiv.org/abs/1912.13053)), measured again on CIFAR-10 with ntk-prior. Every
 # kernel on inputs, drawn as a **dot** or as a map, is exact: neural-tangents computes it by `ntk_prior.exact`. Every
-# **line** is the fast predictor, `ntp.spectrum`, which knows a summary of the data only. **Dashes** are the limits of
-# infinite depth. The last table holds each of the paper's claims against the number that was measured here.
+# **line** is the fast predictor, `ntp.spectrum`, which sees only a summary of the data. **Dashes** are the limits of
+# infinite depth. The last table compares each of the paper's claims with the number that was measured here.
 
 # %%
 """Reproduce the paper's results on CIFAR-10: phase diagram, depth scales, NTK spectra, accuracy maps, claims.
@@ -32,7 +32,7 @@ from scipy.optimize import brentq
 
 import ntk_prior as ntp
 from ntk_prior import exact
-from ntk_prior.data import load_cifar10, load_digits, prepared
+from ntk_prior.datasets import load_cifar10, load_digits, prepare
 
 IN_NOTEBOOK = "ipykernel" in sys.modules
 if not IN_NOTEBOOK:
@@ -89,7 +89,7 @@ plt.rcParams.update({
 })  # fmt: skip
 
 everything = load_cifar10(args.data_dir) if args.data_dir else load_digits()
-images = prepared(everything, n_train=args.n_train, n_test=args.n_test)
+images = prepare(everything, n_train=args.n_train, n_test=args.n_test)
 if args.n_train % images.n_classes == 0:
     parser.error(f"--n-train: expected no multiple of {images.n_classes} classes (section 6), received {args.n_train}")
 x_all = np.concatenate([images.x_train, images.x_test])

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 from typer.core import TyperGroup
 
-from ntk_prior.architecture import escaped
+from ntk_prior.checks import escaped
 from ntk_prior.files import legible
 
 INTERRUPTED = 130

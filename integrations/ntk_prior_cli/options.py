@@ -13,7 +13,7 @@ from typing import Annotated, ParamSpec, TypeVar
 import typer
 
 from ntk_prior import Budget, Task
-from ntk_prior.architecture import shown
+from ntk_prior.checks import shown
 from ntk_prior.files import replaced_place
 
 P = ParamSpec("P")
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 
 class Optimizer(StrEnum):
-    """Optimisers."""
+    """Optimizers."""
 
     SGD = "sgd"
     MOMENTUM = "momentum"
@@ -42,19 +42,38 @@ class Parametrization(StrEnum):
     STANDARD = "standard"
 
 
+class Mode(StrEnum):
+    """Which values of a metric are better."""
+
+    MIN = "min"
+    MAX = "max"
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 BatchSize = Annotated[int | None, typer.Option(help="Default: the full batch.")]
 LearningRate = Annotated[float | None, typer.Option(help="Default: half the largest stable one.")]
 NTrain = Annotated[int, typer.Option(help="CIFAR-10 training images.")]
 OptimizerName = Annotated[Optimizer, typer.Option(case_sensitive=False)]
 ParametrizationName = Annotated[Parametrization, typer.Option(case_sensitive=False)]
-Steps = Annotated[int, typer.Option(help="Optimiser steps.")]
+Steps = Annotated[int, typer.Option(help="Optimizer steps.")]
 TaskFile = Annotated[Path | None, typer.Option(help="Task summary written by Task.save, in place of CIFAR-10.")]
 Width = Annotated[int | None, typer.Option(help="Default: infinite.")]
 
+Study = Annotated[
+    str, typer.Argument(metavar="STUDY", help="Name of a study in --storage, or folder of a Ray Tune experiment.")
+]
+Storage = Annotated[
+    str | None, typer.Option(help="Optuna storage: a URL such as sqlite:///study.db, or the file of a database.")
+]
+Objective = Annotated[int | None, typer.Option(min=0, help="Of a study with several: the one that counts, from 0.")]
+Metric = Annotated[
+    str | None, typer.Option(help="Of Ray's results: what trials are compared by. Default: that of the experiment.")
+]
+BetterMode = Annotated[Mode | None, typer.Option(help="Of Ray's results: which values of the metric are better.")]
 
-def task_from(path: Path | None, n_train: int) -> Task:
-    """The task summary in a file, or CIFAR-10."""
+
+def load_task(path: Path | None, n_train: int) -> Task:
+    """Load the task summary in a file, or CIFAR-10's."""
     return Task.cifar10(n_train) if path is None else Task.load(path)
 
 
@@ -80,11 +99,11 @@ def require_place(option: str, path: Path) -> None:
 
 
 def momentum_of(optimizer: Optimizer) -> float:
-    """The usual coefficient of the heavy ball, 0 for other optimisers."""
+    """The usual coefficient of the heavy ball, 0 for other optimizers."""
     return 0.9 if optimizer is Optimizer.MOMENTUM else 0.0
 
 
-def budget_from(
+def make_budget(
     steps: int,
     optimizer: Optimizer,
     parametrization: Parametrization,
@@ -92,7 +111,7 @@ def budget_from(
     learning_rate: float | None = None,
     batch_size: int | None = None,
 ) -> Budget:
-    """The budget that options describe."""
+    """Make the budget that options describe."""
     return Budget(
         steps,
         learning_rate,
@@ -104,7 +123,7 @@ def budget_from(
     )
 
 
-def naming_options(command: Callable[P, R]) -> Callable[P, R]:
+def name_options(command: Callable[P, R]) -> Callable[P, R]:
     """Make errors about an argument of the package name the option that it came from.
 
     Args:

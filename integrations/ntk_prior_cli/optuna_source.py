@@ -10,45 +10,14 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from ntk_prior import PlottedTrial
-from ntk_prior.screening import Record
-from ntk_prior_cli.job import NOTES
-from ntk_prior_cli.optuna_storage import opened_storage, storage_of_option
+from ntk_prior.decision.records import Record
+from ntk_prior.report import Row, Run
+from ntk_prior.runs.trial import RunTrial
+from ntk_prior_cli.optuna_storage import NOTES
 from ntk_prior_optuna.history import ATTRIBUTE, refused_before
-from ntk_prior_optuna.visualization.records import (
-    evidence,
-    logarithmic,
-    plotted_refusals,
-    plotted_trial,
-    settings_of,
-    threshold_of,
-)
-from ntk_prior_report import Row, Run
+from ntk_prior_optuna.run import evidence, logarithmic, plotted_refusals, plotted_trial, settings_of, threshold_of
 
 _LONGEST = 500
-
-
-def load_study(name: str, storage: str) -> optuna.Study:
-    """Load a study.
-
-    Args:
-        name: Its name.
-        storage: URL of its storage, or the file of a SQLite database or a journal.
-
-    Raises:
-        ValueError: If there is no such storage, or no such study in it.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with storage_of_option(storage) as shown:
-        opened = opened_storage(storage)
-        names = optuna.get_all_study_names(opened)
-        if name not in names:
-            known = ", ".join(map(repr, names)) or "none"
-            raise ValueError(
-                f"STUDY: expected the name of a study in {shown}, which holds {known}, received {name!r}: give one of "
-                "these, or another --storage"
-            )
-        return optuna.load_study(study_name=name, storage=opened)
 
 
 def run_of_study(study: optuna.Study, objective: int | None, **known: Any) -> Run:
@@ -100,7 +69,7 @@ def _objective(study: optuna.Study, objective: int | None) -> int:
     return objective
 
 
-def _row(trial: FrozenTrial, plotted: PlottedTrial) -> Row:
+def _row(trial: FrozenTrial, plotted: RunTrial) -> Row:
     record = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
     return Row(
         plotted,

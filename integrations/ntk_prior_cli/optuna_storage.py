@@ -1,4 +1,4 @@
-"""The storage that a command's ``--storage`` names."""
+"""The storage that a command's ``--storage`` names, and the studies in it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ from ntk_prior_cli.owners import ATTRIBUTE, has_ended, this_process
 HEARTBEAT, GRACE = 60, 600
 """Seconds between two signs of life of a trial in a database, and without one until it counts as failed everywhere."""
 
+NOTES = "ntk_prior_tune"
+"""User attribute of a study with what is worth knowing of the run, such as its seed."""
+
 _SQLITE = b"SQLite format 3\x00"
 
 
 @contextmanager
-def storage_of_option(storage: str) -> Iterator[str]:
+def explain_storage_errors(storage: str) -> Iterator[str]:
     """Explain what goes wrong with a storage inside; gives its URL as it may be shown.
 
     Raises:
         ValueError: If the storage cannot be read or written.
     """
-    shown = without_password(storage)
+    shown = hide_password(storage)
     try:
         yield shown
     except (SQLAlchemyError, ImportError, RuntimeError, json.JSONDecodeError) as error:
@@ -43,8 +46,8 @@ def storage_of_option(storage: str) -> Iterator[str]:
         ) from error
 
 
-def opened_storage(storage: str) -> str | optuna.storages.BaseStorage:
-    """What Optuna opens.
+def open_storage(storage: str) -> str | optuna.storages.BaseStorage:
+    """Open a storage that is there; an URL stays as it is, since Optuna opens it.
 
     Raises:
         ValueError: If a file is expected and there is none, which Optuna would create.
@@ -63,6 +66,29 @@ def opened_storage(storage: str) -> str | optuna.storages.BaseStorage:
             f"{storage!r}: give the one that the study was run with"
         )
     return storage
+
+
+def load_study(name: str, storage: str) -> optuna.Study:
+    """Load a study.
+
+    Args:
+        name: Its name.
+        storage: URL of its storage, or the file of a SQLite database or a journal.
+
+    Raises:
+        ValueError: If there is no such storage, or no such study in it.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with explain_storage_errors(storage) as shown:
+        opened = open_storage(storage)
+        names = optuna.get_all_study_names(opened)
+        if name not in names:
+            known = ", ".join(map(repr, names)) or "none"
+            raise ValueError(
+                f"STUDY: expected the name of a study in {shown}, which holds {known}, received {name!r}: give one of "
+                "these, or another --storage"
+            )
+        return optuna.load_study(study_name=name, storage=opened)
 
 
 class _Owned:
@@ -89,9 +115,9 @@ class OwnedDatabase(_Owned, _CachedStorage):
             super().__init__(RDBStorage(url, heartbeat_interval=HEARTBEAT, grace_period=GRACE))
 
 
-def tuned_storage(storage: str) -> optuna.storages.BaseStorage:
-    """The storage that a run of several trials writes to: that of an URL, or an existing file of Optuna's."""
-    found = opened_storage(storage) if Path(storage).is_file() else storage
+def open_tuned_storage(storage: str) -> optuna.storages.BaseStorage:
+    """Open the storage that a run writes its trials to: that of an URL, or an existing file of Optuna's."""
+    found = open_storage(storage) if Path(storage).is_file() else storage
     if isinstance(found, JournalStorage):
         return OwnedJournal(JournalFileBackend(storage))
     return OwnedDatabase(str(found))
@@ -128,8 +154,8 @@ def fail_abandoned(study: optuna.Study) -> Abandoned:
     return Abandoned(len(before - left), len(left))
 
 
-def without_password(storage: str) -> str:
-    """A storage's URL as it may be shown."""
+def hide_password(storage: str) -> str:
+    """Replace the password in a storage's URL, so that it may be shown."""
     try:
         return make_url(storage).render_as_string(hide_password=True)
     except ArgumentError:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ntk_prior.architecture import shown
+from ntk_prior.checks import shown
 from ntk_prior.files import expecting, legible, most_frequent, parsed_json, read_text
 
 LARGEST = 2**20
@@ -86,13 +86,13 @@ def read_space(path: Path) -> dict[str, dict[str, Any]]:
         ValueError: If it is not a search space.
     """
     with expecting("a search space in JSON or YAML", path, _REMEDY):
-        content = _parsed(read_text(path, LARGEST))
+        content = _parse(read_text(path, LARGEST))
         if not isinstance(content, Mapping) or not content:
             raise ValueError(f"expected a mapping of parameter names to ranges, received {shown(content)}")
-        return {_name(name): _entry(name, value) for name, value in content.items()}
+        return {_require_name(name): _check_entry(name, value) for name, value in content.items()}
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     """The document: JSON wherever it is, since YAML takes longer."""
     try:
         return parsed_json(text)
@@ -107,13 +107,13 @@ def _parsed(text: str) -> Any:
         raise ValueError(no_json + " ".join(str(error).split())) from error
 
 
-def _name(name: Any) -> str:
+def _require_name(name: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(f"expected names, received {shown(name)}: put it in quotes")
     return name
 
 
-def _entry(name: str, value: Any) -> dict[str, Any]:
+def _check_entry(name: str, value: Any) -> dict[str, Any]:
     if _is_constant(value):
         return {"type": "categorical", "choices": [value]}
     entry = dict(value) if isinstance(value, Mapping) else {}

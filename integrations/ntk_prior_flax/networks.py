@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ntk_prior import Architecture
-from ntk_prior.architecture import require_choice, shown
+from ntk_prior.checks import require_choice, shown
 
 Activation = Callable[[jax.Array], jax.Array]
 

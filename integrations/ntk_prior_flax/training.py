@@ -15,7 +15,7 @@ import optax
 from numpy.typing import ArrayLike
 
 from ntk_prior import Architecture, Budget, Task, max_learning_rate
-from ntk_prior.architecture import require_choice
+from ntk_prior.checks import require_choice
 from ntk_prior_flax.networks import Network
 
 Report = Callable[[int, float, float], None]
@@ -97,15 +97,15 @@ def train(
     x, y, x_t, y_t = jnp.asarray(x_train), jnp.asarray(y_train), jnp.asarray(x_test), jnp.asarray(y_test)
     n_classes = int(max(y.max(), y_t.max())) + 1
     rate = learning_rate(architecture, budget, task)
-    course = _Course(
+    loop = _TrainingLoop(
         Network(architecture, budget.width, n_classes, budget.parametrization),
         optimizer_of(budget, rate),
         budget.loss,
         min(budget.batch_size or len(x), len(x)),
     )
     # Compiled here and not in a cache of the module, so that a long study does not hoard what each trial compiled.
-    state, known, known_t, first_loss = jax.jit(course.begin)(jax.random.key(seed), x, y, x_t, y_t)
-    advance = jax.jit(course.advance, donate_argnums=1)
+    state, known, known_t, first_loss = jax.jit(loop.begin)(jax.random.key(seed), x, y, x_t, y_t)
+    advance = jax.jit(loop.advance, donate_argnums=1)
     n_parameters = sum(leaf.size for leaf in jax.tree.leaves(state[0]))
     done, best, diverged = 0, 0.0, False
     while done < budget.steps and not diverged:
@@ -196,7 +196,7 @@ class _Known(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Course:
+class _TrainingLoop:
     """What stays the same during one training."""
 
     network: Network

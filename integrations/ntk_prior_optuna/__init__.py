@@ -10,8 +10,8 @@ except ModuleNotFoundError as error:
     ) from error
 
 from ntk_prior_optuna import visualization
+from ntk_prior_optuna.finished import finished_trials
 from ntk_prior_optuna.gate import prune_if_infeasible
-from ntk_prior_optuna.outcomes import finished_trials
 from ntk_prior_optuna.review import review
 from ntk_prior_optuna.sampler import NTKPriorSampler
 

@@ -20,12 +20,14 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from ntk_prior import NTKPrior
-from ntk_prior.architecture import require_integer, shown
-from ntk_prior.evidence import EVIDENCE_WINDOW, trust_in_view_of, withdrawn_verdicts
+from ntk_prior.checks import require_integer, shown
+from ntk_prior.decision.trust import EVIDENCE_WINDOW, trust_in_view_of, withdrawn_verdicts
 from ntk_prior.plots import theme
 from ntk_prior.plots.bidi import isolated
-from ntk_prior.plots.savings import savings, unscreened_in_words
-from ntk_prior.plots.trials import Fate
+from ntk_prior.plots.savings import unscreened_in_words
+from ntk_prior.runs.savings import compute_savings
+from ntk_prior.runs.trial import Fate
+from ntk_prior_optuna.run import Target, evidence, goal, has_records, threshold_of
 from ntk_prior_optuna.visualization import (
     plot_calibration,
     plot_feasibility,
@@ -33,7 +35,6 @@ from ntk_prior_optuna.visualization import (
     plot_trust,
     plotted_trials,
 )
-from ntk_prior_optuna.visualization.records import Target, evidence, goal, has_records, threshold_of
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -151,7 +152,7 @@ def note(study: optuna.Study, target: Target | None = None) -> str:
     """
     trials = plotted_trials(study, target=target)
     threshold = threshold_of(study)
-    found = savings(trials, threshold=threshold, maximize=goal(study, target, "").maximize)
+    found = compute_savings(trials, threshold=threshold, maximize=goal(study, target, "").maximize)
     launched = Counter(trial.verdict or "not asked" for trial in trials if trial.launched)
     stopped = Counter(trial.verdict or "not asked" for trial in trials if not trial.launched)
     fates = Counter(trial.fate for trial in trials)

@@ -8,10 +8,13 @@ from typing import Any
 
 import optuna
 
-from ntk_prior.architecture import shown
-from ntk_prior.screening import Drawn, Judgement, Prior, Record, Screen, judge, score_of
+from ntk_prior.checks import shown
+from ntk_prior.decision.draws import Drawn
+from ntk_prior.decision.judgement import Judgement, Prior, ask, own_threshold, score_of, with_threshold
+from ntk_prior.decision.records import Record
+from ntk_prior.decision.screen import Screen
+from ntk_prior_optuna._optuna import is_given, trials_of, warn_if_failed
 from ntk_prior_optuna.history import ATTRIBUTE, Histories, History
-from ntk_prior_optuna.internals import is_given, trials_of, warn_if_failed
 from ntk_prior_optuna.sampler import BYPASSED, found_in
 from ntk_prior_optuna.silence import warn_if_fallen_silent, warn_if_silent
 
@@ -46,8 +49,9 @@ def prune_if_infeasible(
         trial: The trial of the objective.
         prior: Judges the configuration.
         config: What is judged; None for ``trial.params``.
-        threshold: Scores below are refused. None, here and below: as the study's ``NTKPriorSampler``, or its default.
-        epsilon: Share of trials that are never pruned.
+        threshold: Lower scores are refused, and the prior judges with this threshold. If None (also for ``epsilon`` and
+            ``seed``), the value of the study's ``NTKPriorSampler`` is used, or the prior's own if there is none.
+        epsilon: Share of trials that are never pruned; 0.1 where there is no ``NTKPriorSampler``.
         seed: Seed of the coin; 0 where there is no ``NTKPriorSampler``.
         constraint: Also set the constraint ``ntk_prior`` (Optuna 5), so that samplers that know constraints keep
             away: threshold - score of a pruned trial, graded, and at most 0 for one that goes on, so that a wrong
@@ -68,7 +72,8 @@ def prune_if_infeasible(
     if config is not None and not isinstance(config, Mapping):
         raise TypeError(f"config: expected a mapping of parameter names to values, or None, received {shown(config)}")
     if not isinstance(trial, optuna.Trial):
-        judgement = judge(prior, trial.params if config is None else config)
+        limit = own_threshold(prior) if threshold is None else threshold
+        judgement = ask(with_threshold(prior, limit), trial.params if config is None else config)
         warn_if_failed(judgement, trial.number, set())
         return judgement
     if constraint and not hasattr(trial, "set_constraint"):
@@ -76,12 +81,12 @@ def prune_if_infeasible(
             f"constraint: expected Optuna 5 or newer, which has Trial.set_constraint, received {optuna.__version__}: "
             "upgrade Optuna, or leave constraint=False"
         )
-    judgement = judge(prior, trial.params if config is None else config)
+    screen = _screen(trial, prior, threshold, epsilon, seed)
+    judgement = ask(with_threshold(prior, screen.threshold), trial.params if config is None else config)
     history = _history(trial.study)
     warn_if_failed(judgement, trial.number, history.told)
     warn_if_silent(trial.study, trial.number, judgement)
     warn_if_fallen_silent(trial.study, history, judgement)
-    screen = _screen(trial, threshold, epsilon, seed)
     noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
     drawn = _drawn(trial, screen, noted, judgement, history)
     refused = drawn not in (*BYPASSED, Drawn.ENQUEUED) and screen.refuses(judgement)
@@ -90,7 +95,7 @@ def prune_if_infeasible(
     # At most two notes a trial: the sampler's, and then either a better one or the constraint.
     changed = noted is None or noted.drawn is not drawn or noted.score != score_of(judgement)
     if noted is None or (not constraint and (refused or changed)):
-        trial.set_user_attr(ATTRIBUTE, Record.of(judgement, drawn, gated=True, refused=refused).to_json())
+        trial.set_user_attr(ATTRIBUTE, Record.from_judgement(judgement, drawn, gated=True, refused=refused).to_json())
     if constraint and ATTRIBUTE not in trial.constraints:
         score = score_of(judgement)
         excess = 0.0 if score is None else screen.threshold - score
@@ -106,9 +111,11 @@ def _is_trial(trial: Any) -> bool:
     return isinstance(trial, optuna.trial.BaseTrial) or (isinstance(number, int) and isinstance(params, Mapping))
 
 
-def _screen(trial: optuna.Trial, threshold: float | None, epsilon: float | None, seed: int | None) -> Screen:
+def _screen(
+    trial: optuna.Trial, prior: Prior, threshold: float | None, epsilon: float | None, seed: int | None
+) -> Screen:
     sampler = found_in(trial.study.sampler)
-    own = Screen() if sampler is None else sampler.screen
+    own = Screen(own_threshold(prior)) if sampler is None else sampler.screen
     given: dict[str, Any] = {"threshold": threshold, "epsilon": epsilon, "seed": seed}
     return replace(own, **{name: value for name, value in given.items() if value is not None})
 

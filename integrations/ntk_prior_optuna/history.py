@@ -18,17 +18,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from ntk_prior.evidence import (
-    EVIDENCE_WINDOW,
-    Evidence,
-    Trust,
-    trust_in_view_of,
-    withdrawal_notices,
-    withdrawn_verdicts,
-)
-from ntk_prior.screening import Drawn, Record, RefusedDraw, Scored
+from ntk_prior.decision.draws import Drawn, Scored
+from ntk_prior.decision.notices import withdrawal_notices
+from ntk_prior.decision.records import Record, RefusedDraw
+from ntk_prior.decision.trust import EVIDENCE_WINDOW, Evidence, Trust, trust_in_view_of, withdrawn_verdicts
+from ntk_prior_optuna._optuna import is_given, is_retried
 from ntk_prior_optuna.branches import Branches
-from ntk_prior_optuna.internals import is_given, is_retried
 from ntk_prior_optuna.space import is_certain, translated
 
 _logger = logging.get_logger("optuna.ntk_prior")
@@ -103,11 +98,11 @@ class History:
             self.plans.pop(next(iter(self.plans)), None)
 
     def trust(self, threshold: float) -> Trust:
-        """How far the prior is still believed, see ``ntk_prior.evidence.trust_in_view_of``."""
+        """How far the prior is still believed, see ``ntk_prior.decision.trust.trust_in_view_of``."""
         return self._standing(threshold).trust
 
     def withdrawn(self, threshold: float) -> frozenset[str]:
-        """Verdicts that finished trials contradict, see ``ntk_prior.evidence``; the log says when that changes."""
+        """Verdicts that finished trials contradict (``decision.trust``); the log says when that changes."""
         found = self._standing(threshold).withdrawn
         for notice in withdrawal_notices(self._withdrawn, found):
             _logger.warning(notice)
@@ -192,7 +187,7 @@ def stored_refusals(refused: Sequence[Scored[Any]]) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = []
     room = MOST_BYTES
     for scored in refused[:REFUSED_KEPT]:
-        draw = RefusedDraw.of(scored)
+        draw = RefusedDraw.from_scored(scored)
         for one in (draw, draw._replace(config={})):
             entry = {name: value for name, value in one._asdict().items() if value != ""}
             size = len(json.dumps(entry)) + 2

@@ -12,9 +12,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial
 
-from ntk_prior.screening import Draw, Screen
+from ntk_prior.decision.draws import Draw
+from ntk_prior.decision.screen import Screen
+from ntk_prior_optuna._optuna import DraftStudy, draws_uniformly, is_expensive
 from ntk_prior_optuna.history import History
-from ntk_prior_optuna.internals import DraftStudy, draws_uniformly, is_expensive
 from ntk_prior_optuna.runners_up import RunnersUp
 from ntk_prior_optuna.space import JointSpace, Space, holds, single_value, translated, uniform_draw
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import optuna
 
-from ntk_prior.architecture import shown
-from ntk_prior.plots.review import Review, reviewed
-from ntk_prior.screening import Prior
-from ntk_prior_optuna.visualization.records import Target, goal, logarithmic, plotted_trial, threshold_of
+from ntk_prior.checks import shown
+from ntk_prior.decision.judgement import Prior
+from ntk_prior.plots.review import Review
+from ntk_prior_optuna.run import Target, goal, logarithmic, plotted_trial, threshold_of
 
 
 def review(
@@ -39,7 +39,7 @@ def review(
         raise TypeError(f"study: expected an optuna.Study, received {shown(study)}")
     compared = goal(study, target, target_name)
     finished = (trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished() and trial.params)
-    return reviewed(
+    return Review.from_trials(
         [plotted_trial(trial, compared.of) for trial in finished],
         prior,
         outcome_name=compared.name,

@@ -12,25 +12,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from ntk_prior import DEFAULT_THRESHOLD
-from ntk_prior.architecture import shown
-from ntk_prior.screening import (
-    DEFAULT_CANDIDATES,
-    DEFAULT_EPSILON,
-    DEFAULT_MAX_DRAWS,
-    Choice,
-    Draw,
-    Drawn,
-    Judgement,
-    Prior,
-    Record,
-    Screen,
-    Silence,
-    judge,
-    score_of,
-)
+from ntk_prior.checks import shown
+from ntk_prior.decision.draws import Choice, Draw, Drawn
+from ntk_prior.decision.judgement import Judgement, Prior, Silence, ask, own_threshold, score_of, with_threshold
+from ntk_prior.decision.records import Record
+from ntk_prior.decision.screen import DEFAULT_CANDIDATES, DEFAULT_EPSILON, DEFAULT_MAX_DRAWS, Screen
+from ntk_prior_optuna._optuna import fixed_params, is_given, nested, publish, repeats_itself, reseed, warn_if_failed
 from ntk_prior_optuna.history import ATTRIBUTE, REFUSED, Histories, History, Plan, stored_refusals
-from ntk_prior_optuna.internals import fixed_params, is_given, nested, publish, repeats_itself, reseed, warn_if_failed
 from ntk_prior_optuna.proposals import Asked, OneParameter, Proposals, drawn_alone
 from ntk_prior_optuna.silence import warn_if_fallen_silent, warn_if_silent, warn_of_unread
 from ntk_prior_optuna.space import JointSpace, Space, require_space
@@ -78,7 +66,7 @@ class NTKPriorSampler(BaseSampler):
     2. Any other trial is screened with a probability that is the trust in refusals, and is the base sampler's own draw
        otherwise; draws compete with a probability that is the trust in the ranking. Both are ten times the one-sided
        p-value with which the last 400 finished trials speak against the prior; failed and pruned ones rank last. The
-       ranking is tested by Spearman's correlation of scores and objectives (``ntk_prior.evidence.trust_in_ranking``):
+       ranking is tested by Spearman's correlation of scores and objectives (``trust_in_ranking``):
        where they come in exactly the opposite order, trust is 0.42 after 4 trials and 0.013 after 10. Refusals are
        tested by Mann and Whitney (``trust_in_refusals``): trials that the prior would have held back, but that bypassed
        it, against all others; where the former beat the latter, trust is 0.82 after 1 of 10 trials, 0.14 after 2 of 20
@@ -103,7 +91,8 @@ class NTKPriorSampler(BaseSampler):
         prior: Maps a configuration to its feasibility: an ``ntk_prior.NTKPrior``.
         base_sampler: The sampler that draws; None for ``TPESampler()``.
         search_space: Names and distributions that trials will use, for screening from the first trial on.
-        threshold: Draws that score lower are refused.
+        threshold: Draws that score lower are refused, and the prior judges with this threshold (``NTKPrior``'s
+            ``with_threshold``). None for the prior's own, which is 0.3 unless it was made with another.
         epsilon: Share of trials that bypass the prior; 0 for none.
         max_draws: Draws judged for one trial at most. Of the base sampler's, at most half as many; 3 of a
             ``GPSampler``, whose draws are expensive.
@@ -125,7 +114,7 @@ class NTKPriorSampler(BaseSampler):
         base_sampler: BaseSampler | None = None,
         *,
         search_space: Space | None = None,
-        threshold: float = DEFAULT_THRESHOLD,
+        threshold: float | None = None,
         epsilon: float = DEFAULT_EPSILON,
         max_draws: int = DEFAULT_MAX_DRAWS,
         candidates: int = DEFAULT_CANDIDATES,
@@ -137,12 +126,13 @@ class NTKPriorSampler(BaseSampler):
             raise TypeError(f"base_sampler: expected an Optuna sampler or None, received {shown(base_sampler)}")
         if base_sampler is not None and found_in(base_sampler) is not None:
             raise ValueError(f"base_sampler: expected a sampler without a prior of its own, received {base_sampler}")
-        self._prior = prior
+        limit = own_threshold(prior) if threshold is None else threshold
+        self._prior = with_threshold(prior, limit)
         self._base_sampler = TPESampler() if base_sampler is None else base_sampler
         self._declared = None if search_space is None else require_space(search_space)
         self._seeded = seed is not None
         coins = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-        self.screen = Screen(threshold, epsilon, max_draws, coins, candidates)
+        self.screen = Screen(limit, epsilon, max_draws, coins, candidates)
         self._gate_only = repeats_itself(self._base_sampler)
         self._histories = Histories()
 
@@ -158,7 +148,7 @@ class NTKPriorSampler(BaseSampler):
         self._base_sampler.before_trial(study, trial)
         copied = Record.from_json(trial.user_attrs.get(ATTRIBUTE)) is not None
         if copied or trial.params:
-            self._note(study, trial, Record.of(judge(self._prior, trial.params or None), Drawn.ENQUEUED))
+            self._note(study, trial, Record.from_judgement(ask(self._prior, trial.params or None), Drawn.ENQUEUED))
         if REFUSED in trial.system_attrs:
             study._storage.set_trial_system_attr(trial._trial_id, REFUSED, [])
 
@@ -195,7 +185,7 @@ class NTKPriorSampler(BaseSampler):
         noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
         given = decided or is_given(trial) or (noted is not None and noted.drawn is Drawn.ENQUEUED)
         history.plan(trial._trial_id, Plan(point.config, choice.drawn, is_noted=True))
-        record = Record.of(choice.judgement, Drawn.ENQUEUED if given else choice.drawn)
+        record = Record.from_judgement(choice.judgement, Drawn.ENQUEUED if given else choice.drawn)
         if record.score is not None:
             self._note(study, trial, record)
         if choice.refused:
@@ -287,7 +277,7 @@ class NTKPriorSampler(BaseSampler):
             # The prior was asked about this configuration when it was drawn, and the note has its answer.
             warn_of_unread(study, history.told, self._prior, params, noted.score)
             return
-        judgement = judge(self._prior, params)
+        judgement = ask(self._prior, params)
         warn_of_unread(study, history.told, self._prior, params, score_of(judgement))
         if (noted is not None and noted.gated) or f"constraints:{ATTRIBUTE}" in trial.system_attrs:
             return
@@ -296,7 +286,7 @@ class NTKPriorSampler(BaseSampler):
         warn_if_fallen_silent(study, history, judgement)
         drawn = self._drawn(trial, noted, plan, judgement)
         if noted is None or noted.drawn is not drawn or noted.score != score_of(judgement):
-            record = Record.of(judgement, drawn)
+            record = Record.from_judgement(judgement, drawn)
             study._storage.set_trial_user_attr(trial._trial_id, ATTRIBUTE, record.to_json())
 
     def _drawn(self, trial: FrozenTrial, noted: Record | None, plan: Plan | None, judgement: Judgement) -> Drawn:

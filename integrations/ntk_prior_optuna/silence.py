@@ -7,7 +7,9 @@ from typing import Any
 
 from optuna import Study, logging
 
-from ntk_prior.screening import Judgement, Prior, Record, score_of, unread_notice
+from ntk_prior.decision.judgement import Judgement, Prior, score_of
+from ntk_prior.decision.notices import unread_notice
+from ntk_prior.decision.records import Record
 from ntk_prior_optuna.history import ATTRIBUTE, History
 
 PATIENCE = 5

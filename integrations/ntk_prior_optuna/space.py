@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from ntk_prior.architecture import shown
+from ntk_prior.checks import shown
 
 Space = Mapping[str, BaseDistribution]
 

@@ -6,9 +6,9 @@ except ImportError as error:
     raise ImportError(f"ntk_prior_ray needs {error.name}: pip install 'ntk-prior[ray]'") from error
 
 from ntk_prior_ray.callback import NTKPriorCallback
+from ntk_prior_ray.finished import finished_trials
+from ntk_prior_ray.hindsight import review
 from ntk_prior_ray.mutation import FeasibleMutation
-from ntk_prior_ray.outcomes import finished_trials
-from ntk_prior_ray.review import review
 from ntk_prior_ray.search import NTKPriorSearch
 
 __all__ = ["FeasibleMutation", "NTKPriorCallback", "NTKPriorSearch", "finished_trials", "review"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,13 @@ from ray.tune import Callback
 from ray.tune.search import Searcher
 
 from ntk_prior import max_learning_rate
-from ntk_prior.architecture import shown
+from ntk_prior.checks import shown
+from ntk_prior.decision.judgement import Judgement, score_of
+from ntk_prior.decision.records import ATTRIBUTE
 from ntk_prior.files import append_lines, expecting, parsed_json, write_file
-from ntk_prior.screening import Judgement, score_of
+from ntk_prior.runs.ray_folder import REJECTIONS
+from ntk_prior_ray._ray import ExperimentFolder, unwrap
 from ntk_prior_ray.search import NTKPriorSearch
-from ntk_prior_ray.searchers import unwrapped
-
-COLUMN = "ntk_prior"
-"""The results' entry with what the prior said."""
-
-REJECTIONS = "ntk_rejections.jsonl"
-"""The file of refused proposals in an experiment's folder, one JSON object a line."""
 
 LONGEST_ARRAY = 1_000
 """Numbers in an array up to which the file has them all."""
@@ -45,10 +40,19 @@ class NTKPriorCallback(Callback):
 
     Raises:
         TypeError: If there is no ``NTKPriorSearch`` in it.
+
+    Example:
+        A Tuner takes both, the callback as ``RunConfig(callbacks=[callback])``:
+
+        >>> import ntk_prior as ntp
+        >>> from ntk_prior_ray import NTKPriorCallback, NTKPriorSearch
+        >>> prior = ntp.NTKPrior(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128))
+        >>> search = NTKPriorSearch(prior, seed=0)
+        >>> callback = NTKPriorCallback(search)
     """
 
     def __init__(self, search: Searcher) -> None:
-        inside = [one for one in unwrapped(search) if isinstance(one, NTKPriorSearch)]
+        inside = [one for one in unwrap(search) if isinstance(one, NTKPriorSearch)]
         if not inside:
             raise TypeError(f"search: expected an NTKPriorSearch or a limiter around one, received {shown(search)}")
         self._search = inside[0]
@@ -65,7 +69,7 @@ class NTKPriorCallback(Callback):
             self._columns[trial.trial_id] = columns(
                 self._search.judge(trial.config), self._search.drawn(trial.trial_id)
             )
-        result[COLUMN] = dict(self._columns[trial.trial_id])
+        result[ATTRIBUTE] = dict(self._columns[trial.trial_id])
 
     def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
         """Forget the trial."""
@@ -74,41 +78,41 @@ class NTKPriorCallback(Callback):
     def on_step_end(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
         """Append the proposals refused meanwhile to their file."""
         if trials:
-            self._write(trials[0].storage)
+            self._write(ExperimentFolder.of_trial(trials[0]))
 
     def on_experiment_end(self, trials: Sequence[Any], **info: Any) -> None:
         """Append the last ones."""
         self.on_step_end(0, trials)
 
-    def _write(self, storage: Any) -> None:
+    def _write(self, folder: ExperimentFolder) -> None:
         refusals = [one for one in self._search.refusals() if one.refused_before >= self._next]
         if not refusals:
             return
-        path = Path(storage.experiment_driver_staging_path) / REJECTIONS
+        path = folder.staged / REJECTIONS
         if not self._begun:
             # What is refused after the search algorithm's state was last stored is decided anew in a restored
             # experiment. Its folder is empty here, and its files replace the stored ones.
-            write_file(path, b"".join(stored_before(refusals[0].refused_before, storage)))
+            write_file(path, b"".join(stored_before(refusals[0].refused_before, folder)))
             self._begun = True
         told = ({**one._asdict(), "reason": self._search.judge(one.config).reason} for one in refusals)
-        append_lines(path, "".join(json.dumps(in_json(one), allow_nan=False) + "\n" for one in told))
+        append_lines(path, "".join(json.dumps(to_json(one), allow_nan=False) + "\n" for one in told))
         self._next = refusals[-1].refused_before + 1
 
 
-def stored_before(first: int, storage: Any) -> list[bytes]:
+def stored_before(first: int, folder: ExperimentFolder) -> list[bytes]:
     """Lines on refused proposals before that one, which an experiment's earlier sessions have stored.
 
     Raises:
         ValueError: If a line tells of nothing refused.
     """
-    path = f"{storage.experiment_fs_path}/{REJECTIONS}"
-    found = storage.storage_filesystem.get_file_info(path)
+    path = f"{folder.stored}/{REJECTIONS}"
+    found = folder.filesystem.get_file_info(path)
     if found.type.name == "NotFound":
         return []
     with expecting("a refused proposal on each line, as a JSON object", path, "remove the lines that are none"):
         if not found.is_file:
             raise ValueError("it is no regular file")
-        with storage.storage_filesystem.open_input_stream(path) as file:
+        with folder.filesystem.open_input_stream(path) as file:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise ValueError(f"expected at most {LARGEST} bytes, received more")
@@ -117,14 +121,14 @@ def stored_before(first: int, storage: Any) -> list[bytes]:
         return [line for line in whole if parsed_json(line.decode("utf-8"))["refused_before"] < first]
 
 
-def in_json(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """A value as JSON knows it: NumPy's numbers as numbers, arrays and tuples as lists, all else in words, NaN too."""
     if isinstance(value, Mapping):
-        return {str(name): in_json(inside) for name, inside in value.items()}
+        return {str(name): to_json(inside) for name, inside in value.items()}
     if isinstance(value, np.ndarray) and value.size <= LONGEST_ARRAY:
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [in_json(inside) for inside in value]
+        return [to_json(inside) for inside in value]
     if isinstance(value, np.generic):
         value = float(value) if isinstance(value, np.floating) else value.item()
     known = value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))

@@ -16,7 +16,7 @@ from ray import cloudpickle
 from ray.tune.search import Searcher
 
 from ntk_prior.files import expecting, read_bytes, write_file
-from ntk_prior_ray.searchers import unwrapped
+from ntk_prior_ray._ray import key_in_generator_state, latest_generator_state, unwrap
 
 LARGEST = 2**30
 """Bytes of the largest file that is read: a wrapped search algorithm may keep all that it has seen."""
@@ -26,7 +26,7 @@ _MAGIC = b"ntk-prior-search/1\n"
 
 def write(path: Path, state: dict[str, Any], searcher: Searcher) -> None:
     """Write our state, and that of the wrapped search algorithm, to one file."""
-    *limiters, base = unwrapped(searcher)
+    *limiters, base = unwrap(searcher)
     with _place_for_another() as inside:
         base.save(str(inside))
         # A limiter saves what it limits, and not itself.
@@ -50,8 +50,8 @@ def read(path: Path, searcher: Searcher, name: str) -> dict[str, Any]:
         state = _beside(path, name)
         searcher.restore(str(path))
         return state
-    saved = _loaded(path, content.removeprefix(_MAGIC))
-    *limiters, base = unwrapped(searcher)
+    saved = _load(path, content.removeprefix(_MAGIC))
+    *limiters, base = unwrap(searcher)
     for limiter, limited in zip(limiters, saved["limiters"], strict=True):
         limiter.set_state(limited)
     with _place_for_another() as inside:
@@ -62,16 +62,17 @@ def read(path: Path, searcher: Searcher, name: str) -> dict[str, Any]:
 
 def _beside(path: Path, name: str) -> dict[str, Any]:
     """Our state in an experiment's folder: a Tuner files apart what is around the innermost search algorithm."""
-    files = sorted(path.parent.glob("search_gen_state-*.json"))
-    saved = _loaded(files[-1], _content(files[-1])) if files else {}
-    if f"name:{name}" not in saved:
+    file = latest_generator_state(path.parent)
+    saved = {} if file is None else _load(file, _content(file))
+    key = key_in_generator_state(name)
+    if key not in saved:
         raise ValueError(
             f"{path}: expected a file saved by {name}, or the searcher state of an experiment that used it"
         )
-    return dict(saved[f"name:{name}"])
+    return dict(saved[key])
 
 
-def _loaded(path: Path, content: bytes) -> Any:
+def _load(path: Path, content: bytes) -> Any:
     """What a pickle holds.
 
     Raises:

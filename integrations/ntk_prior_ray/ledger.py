@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ntk_prior.evidence import EVIDENCE_WINDOW, Evidence, Trust, trust_in_view_of, withdrawn_verdicts
-from ntk_prior.screening import Record, same
+from ntk_prior.decision.records import Record, same
+from ntk_prior.decision.trust import EVIDENCE_WINDOW, Evidence, Trust, trust_in_view_of, withdrawn_verdicts
 
 REFUSALS_KEPT = 5_000
 """Refused proposals kept, the latest ones; every stored state holds them."""
@@ -16,7 +16,7 @@ FAILURES_KEPT = EVIDENCE_WINDOW
 """Failed trials that are known when a restored Tuner resumes them, the latest ones."""
 
 
-class Refusal(NamedTuple):
+class RefusedProposal(NamedTuple):
     """A proposal that was not launched.
 
     Attributes:
@@ -36,7 +36,7 @@ class Refusal(NamedTuple):
     verdict: str
 
 
-class Live(NamedTuple):
+class RunningTrial(NamedTuple):
     """A trial that was launched and has not ended.
 
     Attributes:
@@ -72,7 +72,7 @@ class Ledger:
         refused: Proposals refused.
         taught: Refused proposals handed back.
         points: Configurations that the user asked for and that have not been proposed yet, by flat names.
-        live: Trials that run, by their ids.
+        running: Trials that run, by their ids.
         failed: Trials that ended with an error, by their ids; they run again where a restored Tuner resumes them.
         evidence: Finished trials, the latest ones.
         refusals: The latest refused proposals.
@@ -82,10 +82,10 @@ class Ledger:
     refused: int = 0
     taught: int = 0
     points: list[dict[str, Any]] = field(default_factory=list)
-    live: dict[str, Live] = field(default_factory=dict)
-    failed: dict[str, Live] = field(default_factory=dict)
+    running: dict[str, RunningTrial] = field(default_factory=dict)
+    failed: dict[str, RunningTrial] = field(default_factory=dict)
     evidence: list[Evidence] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[RefusedProposal] = field(default_factory=list)
     _view: _View | None = field(default=None, init=False, compare=False, repr=False)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -93,18 +93,18 @@ class Ledger:
         vars(self).update({**vars(Ledger()), **state})
 
     def trust(self, threshold: float) -> Trust:
-        """How far the prior is still believed, see ``ntk_prior.evidence.trust_in_view_of``."""
-        return self._viewed(threshold).trust
+        """How far the prior is still believed, see ``ntk_prior.decision.trust.trust_in_view_of``."""
+        return self._current_view(threshold).trust
 
     def withdrawn(self, threshold: float) -> dict[str, str]:
-        """Verdicts that count no more, with the reasons, see ``ntk_prior.evidence.withdrawn_verdicts``."""
-        return self._viewed(threshold).withdrawn
+        """Verdicts that count no more, with the reasons, see ``ntk_prior.decision.trust.withdrawn_verdicts``."""
+        return self._current_view(threshold).withdrawn
 
-    def known(self, trial_id: str) -> Live | None:
+    def known(self, trial_id: str) -> RunningTrial | None:
         """A trial that runs, or may run again; None for any other one."""
-        return self.live.get(trial_id, self.failed.get(trial_id))
+        return self.running.get(trial_id, self.failed.get(trial_id))
 
-    def running(self, trial_id: str, result: Mapping[str, Any] | None = None) -> Live | None:
+    def find_running(self, trial_id: str, result: Mapping[str, Any] | None = None) -> RunningTrial | None:
         """A trial that something is heard of: one that has failed runs again. None if it was not launched here.
 
         Args:
@@ -112,40 +112,40 @@ class Ledger:
             result: What is heard, by flat names. A trial that a restored Tuner has started anew has an id of its own,
                 and the configuration of the failed one.
         """
-        if trial_id not in self.live:
+        if trial_id not in self.running:
             failed = trial_id if trial_id in self.failed else self._restarted(result or {})
             if failed is not None:
-                self.live[trial_id] = self.failed.pop(failed)
-        return self.live.get(trial_id)
+                self.running[trial_id] = self.failed.pop(failed)
+        return self.running.get(trial_id)
 
     def inner_id(self, trial_id: str) -> str | None:
         """The wrapped search algorithm's id of a running trial, if it proposed that."""
-        live = self.live.get(trial_id)
-        return None if live is None else live.inner_id
+        trial = self.running.get(trial_id)
+        return None if trial is None else trial.inner_id
 
-    def launch(self, trial_id: str, live: Live) -> None:
+    def launch(self, trial_id: str, trial: RunningTrial) -> None:
         """Note a trial that is launched."""
-        self.live[trial_id] = live
+        self.running[trial_id] = trial
         self.number += 1
 
-    def end(self, trial_id: str, result: Mapping[str, Any] | None = None) -> Live | None:
+    def end(self, trial_id: str, result: Mapping[str, Any] | None = None) -> RunningTrial | None:
         """Take a trial that has ended out of those that run; None if it was not launched here, or ended before."""
-        self.running(trial_id, result)
-        return self.live.pop(trial_id, None)
+        self.find_running(trial_id, result)
+        return self.running.pop(trial_id, None)
 
-    def fail(self, trial_id: str, live: Live, losses: tuple[float, ...]) -> None:
+    def fail(self, trial_id: str, trial: RunningTrial, losses: tuple[float, ...]) -> None:
         """Note a trial that has ended with an error. The wrapped search algorithm takes no other result of it."""
-        self.failed[trial_id] = live._replace(inner_id=None, losses=None, failed=losses)
+        self.failed[trial_id] = trial._replace(inner_id=None, losses=None, failed=losses)
         for oldest in list(self.failed)[:-FAILURES_KEPT]:
             del self.failed[oldest]
 
     def refuse(self, trial_id: str, config: dict[str, Any], score: float, verdict: str) -> None:
         """Note a proposal that is refused."""
-        self.refusals.append(Refusal(self.refused, self.number, trial_id, config, score, verdict))
+        self.refusals.append(RefusedProposal(self.refused, self.number, trial_id, config, score, verdict))
         self.refused += 1
         del self.refusals[:-REFUSALS_KEPT]
 
-    def weigh(self, record: Record, losses: tuple[float, ...], before: tuple[float, ...] | None = None) -> None:
+    def add_evidence(self, record: Record, losses: tuple[float, ...], before: tuple[float, ...] | None = None) -> None:
         """Note a finished trial as evidence.
 
         Args:
@@ -164,7 +164,7 @@ class Ledger:
         del self.evidence[:-EVIDENCE_WINDOW]
         self._view = None
 
-    def takes_point(self, flat: dict[str, Any]) -> bool:
+    def pop_requested_point(self, flat: dict[str, Any]) -> bool:
         """Whether a proposal is one that the user asked for, which is then no longer awaited."""
         for index, point in enumerate(self.points):
             if all(name in flat and same(flat[name], value) for name, value in point.items()):
@@ -174,13 +174,13 @@ class Ledger:
 
     def _restarted(self, result: Mapping[str, Any]) -> str | None:
         """The failed trial with the configuration that a result tells of."""
-        for trial_id, live in self.failed.items():
-            told = [(f"config/{name}", value) for name, value in (live.point or {}).items()]
+        for trial_id, trial in self.failed.items():
+            told = [(f"config/{name}", value) for name, value in (trial.point or {}).items()]
             if told and all(name in result and same(result[name], value) for name, value in told):
                 return trial_id
         return None
 
-    def _viewed(self, threshold: float) -> _View:
+    def _current_view(self, threshold: float) -> _View:
         """What the evidence says, computed once until there is more."""
         if self._view is None or self._view.threshold != threshold:
             withdrawn = withdrawn_verdicts(self.evidence, threshold)

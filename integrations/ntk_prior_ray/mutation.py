@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ntk_prior import DEFAULT_THRESHOLD
-from ntk_prior.architecture import require_real, shown
-from ntk_prior.screening import Prior, judge, score_of
-from ntk_prior_ray.space import Path, at, closest, leaves, replaced
+from ntk_prior.checks import require_real, shown
+from ntk_prior.decision.judgement import Prior, ask, own_threshold, score_of
+from ntk_prior_ray.space import Path, closest, leaves, replace_at, value_at
 
 STEPS = 12
 """Halvings and doublings tried of each parameter."""
@@ -27,24 +26,33 @@ class FeasibleMutation:
     One parameter at a time is halved or doubled until the prior scores the configuration high enough; the fewest steps
     win. Numbers keep their type and their sign, and whole ones stay whole and at least 1. What cannot be halved and
     doubled stays as it is: zero, booleans, text. A configuration that no single parameter mends is returned as it is,
-    and none is changed in place. For example:
-
-        PopulationBasedTraining(..., custom_explore_fn=FeasibleMutation(prior, ["learning_rate", "net/depth"]))
+    and none is changed in place.
 
     Attributes:
         prior: Judges configurations.
         parameters: Names of numbers that may be moved, those in ``hyperparam_mutations``. In nested configurations
             ``"net/depth"`` is ``depth`` in ``net``, and ``"net"`` stands for every number in it.
-        threshold: Configurations that score lower are refused.
+        threshold: Configurations that score lower are refused. None for the prior's own, which is 0.3 unless it was
+            made with another.
 
     Raises:
         TypeError: If a field has the wrong type, or no named parameter of a configuration is a number.
         ValueError: If no parameter is named, a configuration lacks one, or the threshold is not in [0, 1].
+
+    Example:
+        ``PopulationBasedTraining`` takes it as ``custom_explore_fn``:
+
+        >>> import ntk_prior as ntp
+        >>> from ntk_prior_ray import FeasibleMutation
+        >>> prior = ntp.NTKPrior(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128))
+        >>> mend = FeasibleMutation(prior, ["depth"])
+        >>> mend({"weight_variance": 1.7, "bias_variance": 0.05, "depth": 60})
+        {'weight_variance': 1.7, 'bias_variance': 0.05, 'depth': 15}
     """
 
     prior: Prior
     parameters: Sequence[str]
-    threshold: float = DEFAULT_THRESHOLD
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.prior):
@@ -56,15 +64,20 @@ class FeasibleMutation:
         if not names:
             raise ValueError("parameters: expected the names of what may be moved, received none")
         object.__setattr__(self, "parameters", names)
-        require_real("threshold", self.threshold, 0.0, 1.0)
+        if self.threshold is not None:
+            require_real("threshold", self.threshold, 0.0, 1.0)
 
     def __call__(self, config: dict[str, Any]) -> dict[str, Any]:
         """The configuration itself, or the nearest one that the prior lets through."""
         paths = self._numbers(config)
-        score = score_of(judge(self.prior, config))
-        if score is None or score >= self.threshold:
+        score = score_of(ask(self.prior, config))
+        if score is None or score >= self._limit:
             return config
         return next((near for near in _nearby(config, paths) if self._lets_through(near)), config)
+
+    @property
+    def _limit(self) -> float:
+        return own_threshold(self.prior) if self.threshold is None else self.threshold
 
     def _numbers(self, config: dict[str, Any]) -> list[Path]:
         """Where the numbers are that may be moved.
@@ -75,8 +88,8 @@ class FeasibleMutation:
         """
         known = leaves(config)
         named = list(dict.fromkeys(path for name in self.parameters for path in _found(name, known)))
-        numbers = [path for path in named if _is_number(at(config, path))]
-        values = [at(config, path) for path in named]
+        numbers = [path for path in named if _is_number(value_at(config, path))]
+        values = [value_at(config, path) for path in named]
         if not numbers and any(value is not None for value in values):
             raise TypeError(
                 f"parameters: expected the name of a number, which can be halved and doubled, but "
@@ -86,8 +99,8 @@ class FeasibleMutation:
 
     def _lets_through(self, config: dict[str, Any]) -> bool:
         """Whether the prior says that it is good enough; silence, about a value out of range for one, mends nothing."""
-        score = score_of(judge(self.prior, config))
-        return score is not None and score >= self.threshold
+        score = score_of(ask(self.prior, config))
+        return score is not None and score >= self._limit
 
 
 def _found(name: str, known: Mapping[str, Path]) -> list[Path]:
@@ -109,14 +122,14 @@ def _nearby(config: dict[str, Any], paths: list[Path]) -> Iterator[dict[str, Any
     """Configurations with one number halved or doubled, the nearest ones first."""
     for step in range(1, STEPS + 1):
         for path in paths:
-            value = at(config, path)
+            value = value_at(config, path)
             for power in (-step, step):
                 moved = _scaled(value, power)
                 if moved is not None and moved != value:
-                    yield replaced(config, path, moved)
+                    yield replace_at(config, path, moved)
                     fraction = not isinstance(value, Integral) and value == round(value) != 0 and moved != round(moved)
                     if fraction and round(moved):
-                        yield replaced(config, path, type(value)(round(moved)))  # 7.5 layers are none, 8.0 are
+                        yield replace_at(config, path, type(value)(round(moved)))  # 7.5 layers are none, 8.0 are
 
 
 def _scaled(value: Any, power: int) -> Any:

@@ -5,58 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from ray.tune.search import Searcher
 
-from ntk_prior import DEFAULT_THRESHOLD
-from ntk_prior.architecture import require_choice, shown
-from ntk_prior.evidence import Trust
-from ntk_prior.screening import (
-    DEFAULT_EPSILON,
-    DEFAULT_MAX_DRAWS,
-    Choice,
-    Draw,
-    Drawn,
-    Judgement,
-    Prior,
-    Record,
-    Screen,
-    judge,
-    score_of,
-)
+from ntk_prior.checks import require_choice, shown
+from ntk_prior.decision.draws import Choice, Drawn
+from ntk_prior.decision.judgement import Judgement, Prior, ask, own_threshold, score_of, with_threshold
+from ntk_prior.decision.records import Record
+from ntk_prior.decision.screen import DEFAULT_EPSILON, DEFAULT_MAX_DRAWS, Screen
+from ntk_prior.decision.trust import Trust
+from ntk_prior_ray._ray import unwrap, warn_of_changes
 from ntk_prior_ray.checkpoint import read, write
-from ntk_prior_ray.composition import Composition
-from ntk_prior_ray.ledger import Ledger, Live, Refusal
-from ntk_prior_ray.notices import PATIENCE, Notices, exhaustion
-from ntk_prior_ray.objective import losses, measured, require_objective, worst
-from ntk_prior_ray.searchers import Inner, UniformSearch, require_searcher, unwrapped
-from ntk_prior_ray.space import Config, Space, flattened
+from ntk_prior_ray.ledger import Ledger, RefusedProposal, RunningTrial
+from ntk_prior_ray.notices import SILENT_DRAWS_BEFORE_WARNING, Notices, describe_exhaustion
+from ntk_prior_ray.objective import read_metrics, require_objective, to_losses, worst_losses
+from ntk_prior_ray.proposals import Proposal, Proposals
+from ntk_prior_ray.space import Config, Space, TrialSpace
+from ntk_prior_ray.uniform import UniformSearch
+from ntk_prior_ray.wrapped import WrappedSearcher, require_searcher
 
 OnExhausted = Literal["propose", "finish", "error"]
 
-REFUSALS_TAUGHT = 200
-"""Refused proposals from which a wrapped search algorithm may learn; the study would grow slow with many more."""
-
 SEARCHED_BEFORE_GIVING_UP = 1_000
 """Uniform draws judged before a space counts as infeasible and the experiment ends."""
-
-
-class _Proposal(NamedTuple):
-    """What the Tuner would get, and the wrapped search algorithm's id of it if it is its own."""
-
-    config: Config
-    inner_id: str | None
 
 
 class NTKPriorSearch(Searcher):
     """Wraps a search algorithm so that configurations the prior refuses are proposed again before they are launched.
 
     The search algorithm proposes until the prior has let ``candidates`` of its proposals through, and the best-scored
-    of them is launched; after twenty trials fewer and fewer compete. All others are handed back to the search
+    of them is launched; after twenty trials fewer and fewer compete. All others are discarded in the search
     algorithm. Where the prior refuses all of half of ``max_draws``, the draws are uniform over the space, by Ray Tune's
     own samplers; if those are refused too, ``on_exhausted`` says what happens. Configurations that the prior is silent
     about (``outside_theory``, parameters missing) are never refused, nor are ``points_to_evaluate``, and keep the share
@@ -66,7 +48,7 @@ class NTKPriorSearch(Searcher):
     What a wrong prior can cost is bounded exactly as for ``ntk_prior_optuna.NTKPriorSampler``: a share ``epsilon`` of
     the trials, and every third of the first twelve, is the wrapped search algorithm's own first proposal whatever the
     prior says, and the others are screened, and compete, with probability ``trust``, ten times the one-sided p-value
-    (see ``ntk_prior.evidence``) with which the last 400 finished trials speak against the prior. A single verdict that
+    (see ``trust_in_view_of``) with which the last 400 finished trials speak against the prior. A single verdict that
     they contradict (p < 0.05) is withdrawn: it counts no more until later trials restore it, and the log says so.
     Trials that fail, or whose metric is not finite, rank last; one that failed and that a restored Tuner runs again
     (``resume_errored``, ``restart_errored``) counts, and is told to the wrapped search algorithm, by what becomes of it
@@ -88,7 +70,8 @@ class NTKPriorSearch(Searcher):
             uniform draws.
         metric: Name of the objective in the results, or several; None for the Tuner's or the search algorithm's.
         mode: ``"min"`` or ``"max"``, one for each metric.
-        threshold: Proposals that score lower are refused.
+        threshold: Proposals that score lower are refused, and the prior judges with this threshold (``NTKPrior``'s
+            ``with_threshold``). None for the prior's own, which is 0.3 unless it was made with another.
         epsilon: Share of trials that bypass the prior; 0 for none.
         max_draws: Proposals judged for one trial at most; of the wrapped search algorithm's, half as many.
         candidates: Proposals let through of which the best-scored one is launched; 1 launches the first of them. None
@@ -102,6 +85,25 @@ class NTKPriorSearch(Searcher):
         TypeError: If an argument has the wrong type.
         ValueError: If a value lies outside its range, metrics contradict one another, or ``searcher`` has a prior of
             its own: an ``NTKPriorSearch``, or an ``OptunaSearch`` with an ``NTKPriorSampler``.
+
+    Example:
+        A Tuner takes it as ``TuneConfig(search_alg=search)``, and asks it for configurations:
+
+        >>> import ntk_prior as ntp
+        >>> from ray import tune
+        >>> from ntk_prior_ray import NTKPriorSearch
+        >>> prior = ntp.NTKPrior(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128))
+        >>> space = {
+        ...     "weight_variance": tune.uniform(0.5, 4.0),
+        ...     "bias_variance": 0.05,
+        ...     "depth": tune.randint(1, 64),
+        ... }
+        >>> search = NTKPriorSearch(prior, space=space, metric="accuracy", mode="max", seed=0)
+        >>> config = search.suggest("trial")
+        >>> print(prior(config).verdict)
+        feasible
+        >>> any(prior(refusal.config).verdict == "feasible" for refusal in search.refusals())
+        False
     """
 
     def __init__(
@@ -112,43 +114,45 @@ class NTKPriorSearch(Searcher):
         space: Mapping[str, Any] | None = None,
         metric: str | list[str] | None = None,
         mode: str | list[str] | None = None,
-        threshold: float = DEFAULT_THRESHOLD,
+        threshold: float | None = None,
         epsilon: float = DEFAULT_EPSILON,
         max_draws: int = DEFAULT_MAX_DRAWS,
         candidates: int | None = None,
         seed: int | None = None,
         on_exhausted: OnExhausted = "propose",
     ) -> None:
+        warn_of_changes()
         if not callable(prior):
             raise TypeError(f"prior: expected a callable such as ntk_prior.NTKPrior, received {shown(prior)}")
         coins = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-        screen = Screen(threshold, epsilon, max_draws, coins)
+        limit = own_threshold(prior) if threshold is None else threshold
+        screen = Screen(limit, epsilon, max_draws, coins)
         self._on_exhausted = require_choice("on_exhausted", on_exhausted, get_args(OnExhausted))
-        self._prior = prior
+        self._prior = with_threshold(prior, limit)
         # Ray looks for the search algorithms inside by this very name.
         self.searcher = UniformSearch(coins) if searcher is None else require_searcher(searcher)
-        self._inner = Inner(self.searcher)
-        self.screen = replace(screen, candidates=self._inner.candidates if candidates is None else candidates)
+        self._wrapped = WrappedSearcher(self.searcher)
+        self.screen = replace(screen, candidates=self._wrapped.candidates if candidates is None else candidates)
         super().__init__()
         self._agree(metric, mode)
-        self._composition = Composition(space)
+        self._trial_space = TrialSpace(space)
         self._space_passed_on = False
-        self._ledger = Ledger(points=self._inner.points())
+        self._ledger = Ledger(points=self._wrapped.points())
         self._notices = Notices()
 
     @property
     def metric(self) -> Any:
         """Name of the objective, or several; the wrapped search algorithm's if none was given."""
-        return self._metric or _first(one.metric for one in unwrapped(self.searcher))
+        return self._metric or _first(one.metric for one in unwrap(self.searcher))
 
     @property
     def mode(self) -> Any:
         """``"min"`` or ``"max"``, one for each metric."""
-        return self._mode or _first(one.mode for one in unwrapped(self.searcher))
+        return self._mode or _first(one.mode for one in unwrap(self.searcher))
 
     @property
     def trust(self) -> Trust:
-        """How far the prior is still believed, see ``ntk_prior.evidence.trust_in_view_of``."""
+        """How far the prior is still believed, see ``ntk_prior.decision.trust.trust_in_view_of``."""
         return self._ledger.trust(self.screen.threshold)
 
     def set_search_properties(self, metric: Any, mode: Any, config: Config, **spec: Any) -> bool:
@@ -160,12 +164,12 @@ class NTKPriorSearch(Searcher):
         """
         self._agree(metric, mode)
         given = Space(config)
-        if self._composition.own is not None:
-            self._composition.surround(given)
+        if self._trial_space.declared is not None:
+            self._trial_space.set_tuner_space(given)
             self._pass_on_space()
             return given.is_constant
         taken = self.searcher.set_search_properties(self.metric, self.mode, config, **spec)
-        self._composition.surround(given, draws=taken)
+        self._trial_space.set_tuner_space(given, draws=taken)
         self._probe()
         return taken
 
@@ -180,47 +184,48 @@ class NTKPriorSearch(Searcher):
                 configuration was found.
         """
         self._require_ready()
-        first = self._inner.suggest(trial_id)
-        if first == Searcher.FINISHED or (first is None and (self._ledger.live or not self._composition.draws)):
+        first = self._wrapped.suggest(trial_id)
+        if first == Searcher.FINISHED or (first is None and (self._ledger.running or not self._trial_space.can_draw)):
             return first
         # While nothing runs, nothing will ever change what a search algorithm waits for.
-        choice = self._uniform_choice() if first is None else self._choice(trial_id, first)
+        proposals = self._proposals()
+        choice = proposals.choose_uniform() if first is None else proposals.choose(trial_id, first)
         if choice is not None and choice.drawn is Drawn.BEST_OF_REFUSED:
-            choice = self._exhausted(choice)
+            choice = self._choose_exhausted(choice)
         return Searcher.FINISHED if choice is None else self._launch(trial_id, choice)
 
     def on_trial_result(self, trial_id: str, result: Config) -> None:
         """Pass on a result of a running trial."""
-        live = self._ledger.running(trial_id, result)
-        values = measured(result, self.metric)
-        if live is None or values is None:
+        trial = self._ledger.find_running(trial_id, result)
+        values = read_metrics(result, self.metric)
+        if trial is None or values is None:
             return
-        self._ledger.live[trial_id] = live._replace(losses=losses(values, self.mode))
-        if live.inner_id is not None:
-            self.searcher.on_trial_result(live.inner_id, {**result, **values})
+        self._ledger.running[trial_id] = trial._replace(losses=to_losses(values, self.mode))
+        if trial.inner_id is not None:
+            self.searcher.on_trial_result(trial.inner_id, {**result, **values})
 
     def on_trial_complete(self, trial_id: str, result: Config | None = None, error: bool = False) -> None:
         """Weigh the finished trial as evidence about the prior, and pass it on."""
-        live = self._ledger.end(trial_id, result)
-        if live is None:
+        trial = self._ledger.end(trial_id, result)
+        if trial is None:
             return
-        values = None if error else measured(result, self.metric)
+        values = None if error else read_metrics(result, self.metric)
         # Schedulers end a paused trial without a result.
-        lost = worst(self.metric) if error or result else live.losses
-        lost = lost if values is None else losses(values, self.mode)
+        lost = worst_losses(self.metric) if error or result else trial.losses
+        lost = lost if values is None else to_losses(values, self.mode)
         if lost is not None:
-            self._ledger.weigh(live.record, lost, live.failed)
+            self._ledger.add_evidence(trial.record, lost, trial.failed)
         if error:
-            self._ledger.fail(trial_id, live, worst(self.metric))
-        if live.inner_id is None:
-            if values is not None and len(values) == 1 and live.point is not None:
-                self._teach(live.point, *values.values())
+            self._ledger.fail(trial_id, trial, worst_losses(self.metric))
+        if trial.inner_id is None:
+            if values is not None and len(values) == 1 and trial.point is not None:
+                self._teach(trial.point, *values.values())
         elif error:
-            self.searcher.on_trial_complete(live.inner_id, error=True)
+            self.searcher.on_trial_complete(trial.inner_id, error=True)
         elif values is None:
-            self._inner.close(live.inner_id)
+            self._wrapped.end_without_result(trial.inner_id)
         else:
-            self.searcher.on_trial_complete(live.inner_id, result={**(result or {}), **values})
+            self.searcher.on_trial_complete(trial.inner_id, result={**(result or {}), **values})
 
     def add_evaluated_point(
         self,
@@ -240,12 +245,12 @@ class NTKPriorSearch(Searcher):
             intermediate_values: Its metric at earlier steps.
         """
         self._require_ready()
-        values = None if error or pruned else measured({self.metric: value}, self.metric)
+        values = None if error or pruned else read_metrics({self.metric: value}, self.metric)
         # It was drawn without us: no audit, but what it became speaks for or against the prior likewise.
-        record = _recorded(self.judge(parameters), Drawn.UNSEEN)
-        self._ledger.weigh(record, worst(self.metric) if values is None else losses(values, self.mode))
+        record = _record(self.judge(parameters), Drawn.UNSEEN)
+        self._ledger.add_evidence(record, worst_losses(self.metric) if values is None else to_losses(values, self.mode))
         how = {"error": error, "pruned": pruned, "intermediate_values": intermediate_values}
-        self._teach(self._composition.point(parameters), value, **how)
+        self._teach(self._trial_space.flat_point(parameters), value, **how)
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
         """Tell the wrapped search algorithm; the limiter still has to count, since it does not see every trial."""
@@ -254,22 +259,22 @@ class NTKPriorSearch(Searcher):
 
     def on_pause(self, trial_id: str) -> None:
         """Pass on that a trial was paused, for BOHB."""
-        self._inner.notify("on_pause", self._ledger.inner_id(trial_id))
+        self._wrapped.notify("on_pause", self._ledger.inner_id(trial_id))
 
     def on_unpause(self, trial_id: str) -> None:
         """Pass on that a trial goes on, for BOHB."""
-        self._inner.notify("on_unpause", self._ledger.inner_id(trial_id))
+        self._wrapped.notify("on_unpause", self._ledger.inner_id(trial_id))
 
     def judge(self, config: Config) -> Judgement:
         """What the prior says of a trial's configuration."""
-        return judge(self._prior, self._composition.judged(config))
+        return ask(self._prior, self._trial_space.visible(config))
 
     def drawn(self, trial_id: str) -> Drawn | None:
         """How a running trial's configuration came about."""
-        live = self._ledger.known(trial_id)
-        return None if live is None else live.record.drawn
+        trial = self._ledger.known(trial_id)
+        return None if trial is None else trial.record.drawn
 
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[RefusedProposal]:
         """The latest refused proposals, five thousand at most."""
         return list(self._ledger.refusals)
 
@@ -279,7 +284,7 @@ class NTKPriorSearch(Searcher):
             "seed": self.screen.seed,
             "objective": (self._metric, self._mode),
             # A restored Tuner does not give the space again.
-            "composition": self._composition,
+            "space": self._trial_space,
             "space_passed_on": self._space_passed_on,
             "ledger": deepcopy(self._ledger),
         }
@@ -288,7 +293,7 @@ class NTKPriorSearch(Searcher):
         """Go on where ``get_state`` was called."""
         self.screen = replace(self.screen, seed=state["seed"])
         self._metric, self._mode = state["objective"]
-        self._composition = state["composition"]
+        self._trial_space = state["space"]
         self._space_passed_on = state["space_passed_on"]
         self._ledger = deepcopy(state["ledger"])
 
@@ -322,7 +327,7 @@ class NTKPriorSearch(Searcher):
 
     def _pass_on_space(self) -> None:
         """Give the wrapped search algorithm the space declared here, once the objective is known."""
-        own = self._composition.own
+        own = self._trial_space.declared
         if own is not None and not self._space_passed_on and self.metric and self.mode:
             self.searcher.set_search_properties(self.metric, self.mode, own.searchable)
             self._space_passed_on = True
@@ -330,112 +335,56 @@ class NTKPriorSearch(Searcher):
 
     def _probe(self) -> None:
         """Warn before anything starts of what the prior says nothing about, and of names that it does not read."""
-        draws = islice(self._composition.uniform(np.random.default_rng(self.screen.seed)), PATIENCE)
-        configs = [self._composition.judged(config) for config in draws]
-        judged = [(config, judge(self._prior, config)) for config in configs]
-        for _, judgement in judged:
-            self._notices.heard(judgement, self._composition.hint)
-        self._notices.looked_at(self._prior, judged)
-
-    def _choice(self, trial_id: str, first: Config) -> Choice[_Proposal]:
-        """What to launch, the wrapped search algorithm's first proposal being made. All others are handed back."""
-        given = self._ledger.takes_point(flattened(first)) or self._inner.proposed_a_point
-        open_ids = set[str]()
-
-        def hand_back(draw: Draw[_Proposal], judgement: Judgement) -> None:
-            score = score_of(judgement)
-            assert score is not None
-            self._ledger.refuse(trial_id, dict(draw.config or {}), score, str(judgement.verdict))
-            inner_id = draw.origin.inner_id
-            if inner_id is not None:
-                open_ids.remove(inner_id)
-                teaches = self._ledger.taught < REFUSALS_TAUGHT
-                self._inner.hand_back(inner_id, self.screen.threshold - score, teaches=teaches)
-                self._ledger.taught += 1
-
-        withdrawn = self._ledger.withdrawn(self.screen.threshold)
-        self._notices.withdrawn(withdrawn)
-        trust, number = self.trust, self._ledger.number
-        choice = self.screen.choose(
-            self._prior,
-            number,
-            self._proposals(trial_id, first, open_ids),
-            self._uniform(),
-            bypass=given or self.screen.bypasses(number, trust),
-            competing=self.screen.competing(number, trust),
-            withdrawn=withdrawn,
-            on_refused=hand_back,
+        draws = islice(
+            self._trial_space.uniform_draws(np.random.default_rng(self.screen.seed)), SILENT_DRAWS_BEFORE_WARNING
         )
-        for inner_id in open_ids - {choice.origin.inner_id}:
-            self._inner.hand_back(inner_id, None, teaches=False)
-        if choice.drawn is Drawn.BEST_OF_REFUSED:
-            return choice._replace(origin=choice.origin._replace(inner_id=None))
-        return choice._replace(drawn=Drawn.ENQUEUED) if given else choice
+        configs = [self._trial_space.visible(config) for config in draws]
+        judged = [(config, ask(self._prior, config)) for config in configs]
+        for _, judgement in judged:
+            self._notices.watch_silence(judgement, self._trial_space.hint)
+        self._notices.warn_of_unread(self._prior, judged)
 
-    def _proposals(self, trial_id: str, first: Config, open_ids: set[str]) -> Iterator[Draw[_Proposal]]:
-        """The wrapped search algorithm's own. For the same id it would repeat itself."""
-        suggestion, inner_id = first, trial_id
-        for n in count(1):
-            open_ids.add(inner_id)
-            yield self._draw(self._composition.launched(suggestion), inner_id)
-            inner_id = f"{trial_id}_{n}"
-            suggestion = self._inner.suggest(inner_id)
-            if suggestion is None or suggestion == Searcher.FINISHED:
-                return
+    def _proposals(self) -> Proposals:
+        """Those for one trial."""
+        return Proposals(
+            self._prior, self.screen, self._wrapped, self._trial_space, self._ledger, self._notices, self.trust
+        )
 
-    def _uniform(self) -> Iterator[Draw[_Proposal]]:
-        """Uniform draws over the space, none where it is not known."""
-        generator = self.screen.uniform_generator(self._ledger.number)
-        return (self._draw(config, None) for config in self._composition.uniform(generator))
-
-    def _uniform_choice(self, max_draws: int | None = None) -> Choice[_Proposal] | None:
-        """The first uniform draw that is not refused, or the best-scored one; None where the space is not known."""
-        screen = self.screen if max_draws is None else replace(self.screen, max_draws=max_draws)
-        draws = self._uniform()
-        first = list(islice(draws, 1))
-        if not first:
-            return None
-        choice = screen.choose(self._prior, self._ledger.number, first, draws)
-        return choice._replace(drawn=Drawn.UNIFORM) if choice.drawn is Drawn.SCREENED else choice
-
-    def _draw(self, config: Config, inner_id: str | None) -> Draw[_Proposal]:
-        return Draw(self._composition.judged(config), _Proposal(config, inner_id))
-
-    def _launch(self, trial_id: str, choice: Choice[_Proposal]) -> Config:
+    def _launch(self, trial_id: str, choice: Choice[Proposal]) -> Config:
         config, inner_id = choice.origin
-        record = _recorded(choice.judgement, choice.drawn)
-        self._ledger.launch(trial_id, Live(record, inner_id, self._composition.point(config)))
-        self._notices.heard(choice.judgement, self._composition.hint)
-        self._notices.looked_at(self._prior, [(self._composition.judged(config), choice.judgement)])
+        record = _record(choice.judgement, choice.drawn)
+        self._ledger.launch(trial_id, RunningTrial(record, inner_id, self._trial_space.flat_point(config)))
+        self._notices.watch_silence(choice.judgement, self._trial_space.hint)
+        self._notices.warn_of_unread(self._prior, [(self._trial_space.visible(config), choice.judgement)])
         return config
 
-    def _exhausted(self, choice: Choice[_Proposal]) -> Choice[_Proposal] | None:
+    def _choose_exhausted(self, choice: Choice[Proposal]) -> Choice[Proposal] | None:
         """What to launch after all draws for a trial were refused; None to end the experiment."""
         if self._on_exhausted != "propose":
-            choice = self._uniform_choice(SEARCHED_BEFORE_GIVING_UP) or choice
+            choice = self._proposals().choose_uniform(SEARCHED_BEFORE_GIVING_UP) or choice
             if choice.drawn is not Drawn.BEST_OF_REFUSED:
                 return choice
-        message = exhaustion(choice.judgement, choice.origin.config, len(choice.refused))
+        message = describe_exhaustion(choice.judgement, choice.origin.config, len(choice.refused))
         if self._on_exhausted == "error":
             raise RuntimeError(message)
         goes_on = self._on_exhausted == "propose"
-        self._notices.tell(
+        self._notices.warn_once(
             "exhaustion", f"{message}. {'It is launched all the same' if goes_on else 'The search ends'}"
         )
         return choice if goes_on else None
 
     def _teach(self, point: Config, value: float, **how: Any) -> None:
         try:
-            self._inner.tell(point, value, **how)
+            self._wrapped.add_point(point, value, **how)
         except (NotImplementedError, TypeError, ValueError) as error:
             why = f": {error}" if str(error) else ""
-            self._notices.tell(
-                "teach", f"{self._inner.name} cannot learn from configurations that it did not propose{why}"
+            self._notices.warn_once(
+                "teach", f"{self._wrapped.name} cannot learn from configurations that it did not propose{why}"
             )
 
 
-def _recorded(judgement: Judgement, drawn: Drawn) -> Record:
-    """What is kept of a judgement, without the reason: to word that takes longer than to judge."""
+def _record(judgement: Judgement, drawn: Drawn) -> Record:
+    """What is kept of a judgement, without the reason: to word that takes longer than to ask."""
     return Record(score_of(judgement), str(judgement.verdict), "", drawn)
 
 

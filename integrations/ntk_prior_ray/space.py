@@ -1,8 +1,8 @@
-"""Search spaces of Ray Tune, and draws from them by Ray's own samplers."""
+"""Search spaces of Ray Tune, draws from them by Ray's own samplers, and the trials' configurations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from difflib import get_close_matches
 from functools import reduce
@@ -10,10 +10,9 @@ from operator import getitem
 from typing import Any
 
 import numpy as np
-from ray.tune.search.variant_generator import assign_value, parse_spec_vars
-from ray.tune.utils import deep_update, flatten_dict
 
-from ntk_prior.architecture import shown
+from ntk_prior.checks import shown
+from ntk_prior_ray import _ray
 
 Config = dict[str, Any]
 Path = tuple[Any, ...]
@@ -33,7 +32,7 @@ class Space:
     def __init__(self, config: Any) -> None:
         if not isinstance(config, Mapping):
             raise TypeError(f"space: expected a dictionary of constants and Ray Tune domains, received {shown(config)}")
-        _, domains, grids = parse_spec_vars(dict(config))
+        domains, grids = _ray.domains_and_grids(dict(config))
         if grids:
             names = ", ".join(_name(path) for path, _ in grids)
             raise ValueError(
@@ -56,14 +55,14 @@ class Space:
 
     def draw(self, generator: np.random.Generator) -> Config:
         """One whole configuration, each domain sampled as Ray Tune samples it."""
-        config: Config = _copied(self._config)
+        config: Config = _copy(self._config)
         for path, domain in self._domains:
-            assign_value(config, path, domain.sample(random_state=generator))
-        return self._evaluated(config)
+            assign(config, path, domain.sample(random_state=generator))
+        return self._evaluate(config)
 
-    def completed(self, suggestion: Config) -> Config:
+    def complete(self, suggestion: Config) -> Config:
         """The whole configuration around what a search algorithm has suggested."""
-        return self._evaluated(merged(self.constants, suggestion))
+        return self._evaluate(merge(self.constants, suggestion))
 
     def drawn_part(self, config: Config) -> Config:
         """The top-level entries of a configuration that hold something drawn."""
@@ -72,18 +71,79 @@ class Space:
 
     def flat(self, config: Mapping[str, Any]) -> Config:
         """The drawn values of a configuration by their flat names, such as ``"net/depth"``."""
-        return {name: value for name, value in flattened(config).items() if name in self._names}
+        return {name: value for name, value in flatten(config).items() if name in self._names}
 
-    def _evaluated(self, config: Config) -> Config:
+    def _evaluate(self, config: Config) -> Config:
         """With each ``tune.sample_from`` called on what is drawn by then."""
         for path, function in self._functions:
-            assign_value(config, path, function.sample(config=config))
+            assign(config, path, function.sample(config=config))
         return config
 
 
-def flattened(config: Mapping[str, Any]) -> Config:
+class TrialSpace:
+    """Configurations from a search algorithm's suggestions, a space declared to us, and what the Tuner adds.
+
+    Args:
+        declared: The search space declared to us, or None if the Tuner or the search algorithm has it.
+    """
+
+    def __init__(self, declared: Mapping[str, Any] | None) -> None:
+        self.declared = None if declared is None else Space(declared)
+        self._drawn = self.declared
+        self._around: Config = {}
+        self._hidden: list[str] = []
+
+    def set_tuner_space(self, given: Space, *, draws: bool = False) -> None:
+        """Take the Tuner's space: its constants, and its domains too if it ``draws`` from them."""
+        self._around = _known_part(given.constants)
+        if draws:
+            self._drawn = given
+        sample = flatten(given.draw(np.random.default_rng(0)))
+        self._hidden = [name for name, value in sample.items() if _is_placeholder(value)]
+
+    @property
+    def can_draw(self) -> bool:
+        """Whether the space is known, so that it can be drawn from."""
+        return self._drawn is not None
+
+    @property
+    def hint(self) -> str:
+        """What to do about values that the Tuner hides."""
+        if not self._hidden:
+            return ""
+        return (
+            f". The Tuner hides {', '.join(self._hidden)} (functions or objects) from search algorithms: pass the "
+            "space to NTKPriorSearch(space=...) instead of the Tuner"
+        )
+
+    def complete(self, suggestion: Config) -> Config:
+        """What the Tuner gets for a suggestion of the search algorithm's."""
+        return suggestion if self.declared is None else self.declared.complete(suggestion)
+
+    def uniform_draws(self, generator: np.random.Generator) -> Iterator[Config]:
+        """What the Tuner gets for uniform draws over the space; none where that is not known."""
+        space = self._drawn
+        while space is not None:
+            config = space.draw(generator)
+            yield space.drawn_part(config) if self.declared is None else config
+
+    def visible(self, config: Config) -> Config:
+        """What the prior is asked about: the trial's whole configuration, but for what the Tuner hides."""
+        return _known_part(merge(self._around, config))
+
+    def flat_point(self, config: Config) -> Config:
+        """The drawn values of a configuration by their flat names, such as ``"net/depth"``."""
+        return flatten(config) if self._drawn is None else self._drawn.flat(config)
+
+
+def flatten(config: Mapping[str, Any]) -> Config:
     """A configuration by flat names, such as ``"net/depth"``."""
-    flat: Config = flatten_dict(dict(config))
+    flat: Config = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            flat.update((f"{name}/{inner}", one) for inner, one in flatten(value).items())
+        else:
+            flat[name] = value
     return flat
 
 
@@ -96,16 +156,16 @@ def leaves(config: Config, around: Path = ()) -> dict[str, Path]:
     return found
 
 
-def at(config: Config, path: Path) -> Any:
+def value_at(config: Config, path: Path) -> Any:
     """The value that a path leads to."""
     return reduce(getitem, path, config)
 
 
-def replaced(config: Config, path: Path, value: Any) -> Config:
+def replace_at(config: Config, path: Path, value: Any) -> Config:
     """The configuration with another value there, in new dictionaries."""
     key, *rest = path
     changed = copy(config)
-    changed[key] = replaced(config[key], tuple(rest), value) if rest else value
+    changed[key] = replace_at(config[key], tuple(rest), value) if rest else value
     return changed
 
 
@@ -116,10 +176,26 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f": did you mean {near[0]!r}?" if near else ""
 
 
-def merged(constants: Config, suggestion: Config) -> Config:
+def merge(constants: Config, suggestion: Config) -> Config:
     """Both, nested dictionaries together, as a Tuner merges them."""
-    both: Config = deep_update(_copied(constants), suggestion, new_keys_allowed=True)
-    return both
+    return _update(_copy(constants), suggestion)
+
+
+def assign(config: Config, path: Path, value: Any) -> None:
+    """Put a value into nested dictionaries, lists and tuples; a tuple in them is replaced by a new one."""
+    *around, key = path
+    holder = value_at(config, tuple(around))
+    if isinstance(holder, tuple):
+        assign(config, tuple(around), (*holder[:key], value, *holder[key + 1 :]))
+    else:
+        holder[key] = value
+
+
+def _update(config: Config, values: Config) -> Config:
+    for name, value in values.items():
+        inside = config.get(name)
+        config[name] = _update(inside, value) if isinstance(inside, dict) and isinstance(value, dict) else value
+    return config
 
 
 def _name(path: Path) -> str:
@@ -138,10 +214,22 @@ def _without(config: Config, paths: set[Path]) -> Config:
     return kept
 
 
-def _copied(node: Any) -> Any:
+def _copy(node: Any) -> Any:
     """New containers around the same values, which may be large or impossible to copy."""
     if isinstance(node, dict):
-        return {key: _copied(value) for key, value in node.items()}
+        return {key: _copy(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [_copied(value) for value in node]
-    return tuple(_copied(value) for value in node) if type(node) is tuple else node
+        return [_copy(value) for value in node]
+    return tuple(_copy(value) for value in node) if type(node) is tuple else node
+
+
+def _known_part(config: Config) -> Config:
+    return {
+        name: _known_part(value) if isinstance(value, dict) else value
+        for name, value in config.items()
+        if not _is_placeholder(value)
+    }
+
+
+def _is_placeholder(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and value[0] in _ray.PLACEHOLDERS

@@ -7,7 +7,7 @@ verdict. ``Refinement`` lets a prior ask for exact spectra where its own answer 
 """
 
 try:
-    from ntk_prior.exact.empirical import (
+    from ntk_prior.exact.finite_width import (
         EmpiricalKernel,
         KernelOverSeeds,
         TopEigenvalues,
@@ -15,10 +15,10 @@ try:
         over_seeds,
         top_eigenvalues,
     )
-    from ntk_prior.exact.kernel import Cost, Kernels, cost, kernel
-    from ntk_prior.exact.network import network
+    from ntk_prior.exact.infinite_width import Cost, Kernels, cost, kernel
+    from ntk_prior.exact.nt_network import network
     from ntk_prior.exact.refinement import Refinement
-    from ntk_prior.exact.spectrum import regression, spectrum
+    from ntk_prior.exact.spectra import regression, spectrum
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in ("jax", "jaxlib", "platformdirs"):
         raise

@@ -11,11 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ntk_prior._types import Array
 from ntk_prior.exact.gradients import ApplyFn, Params, shaped
-
-Array = NDArray[np.float64]
 
 
 class Model(NamedTuple):

@@ -8,16 +8,17 @@ import numpy as np
 import platformdirs
 from numpy.typing import ArrayLike
 
-from ntk_prior.architecture import Architecture, require_integer
+from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.exact.compat import neural_tangents
-from ntk_prior.exact.kernel import MEMORY_LIMIT, cost, normalised
-from ntk_prior.exact.network import why_not
-from ntk_prior.exact.spectrum import spectrum
+from ntk_prior.checks import require_integer
+from ntk_prior.exact.infinite_width import MEMORY_LIMIT, cost, normalised
+from ntk_prior.exact.nt_compat import neural_tangents
+from ntk_prior.exact.nt_network import why_not
+from ntk_prior.exact.spectra import spectrum
 from ntk_prior.exact.store import Store
-from ntk_prior.feasibility import Feasibility, feasibility_from_spectrum
-from ntk_prior.measured import MeasuredSpectrum
-from ntk_prior.task import Task
+from ntk_prior.task.task import Task
+from ntk_prior.theory.measured import MeasuredSpectrum
+from ntk_prior.verdict.feasibility import Feasibility, feasibility_from_spectrum
 
 
 class Refinement:

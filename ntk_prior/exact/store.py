@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ntk_prior.architecture import Architecture
 from ntk_prior.files import read_json, replaced_place, write_file
-from ntk_prior.measured import MeasuredSpectrum
+from ntk_prior.theory.measured import MeasuredSpectrum
 
 FORMAT = "ntk-prior spectrum 1"
 """Part of what names a file: to change it is to compute all spectra anew."""

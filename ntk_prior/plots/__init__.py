@@ -4,7 +4,6 @@ The numbers behind each figure come from functions that need no Plotly: ``phase_
 """
 
 from ntk_prior.plots.phase_diagram import plot_phase_diagram
-from ntk_prior.plots.spectrum import plot_spectrum
-from ntk_prior.plots.trials import PlottedTrial
+from ntk_prior.plots.spectrum_figure import plot_spectrum
 
-__all__ = ["PlottedTrial", "plot_phase_diagram", "plot_spectrum"]
+__all__ = ["plot_phase_diagram", "plot_spectrum"]

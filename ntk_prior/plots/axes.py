@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ntk_prior.architecture import MAX_WEIGHT_VARIANCE, MIN_WEIGHT_VARIANCE, require_choice, shown
+from ntk_prior._types import Array
+from ntk_prior.architecture import MAX_WEIGHT_VARIANCE, MIN_WEIGHT_VARIANCE
+from ntk_prior.checks import is_number, require_choice, shown
 from ntk_prior.plots.theme import plain
-
-Array = NDArray[np.float64]
 
 POINTS = 97
 """Values of a parameter on an axis at most."""
@@ -144,15 +143,6 @@ def axis_of(name: str, values: Iterable[Any], *, log: bool | None = None) -> Axi
     """
     own = Axis(name, "", plain(name), 0.0, 1.0)
     return AXES.get(name, own).spaced(log).over(values)
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a finite number, which truth values are not."""
-    return (
-        isinstance(value, int | float | np.integer | np.floating)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
 
 
 def axis(

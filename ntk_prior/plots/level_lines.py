@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ntk_prior._types import Array
+
 Edge = tuple[int, int, int]
 """A side of a grid's cells: from node (i, j) one step along y (0) or x (1)."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ntk_prior.plots import theme
 from ntk_prior.plots.axes import Axis
-from ntk_prior.plots.trials import Fate, PlottedTrial
+from ntk_prior.runs.trial import Fate, RunTrial
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -47,10 +47,10 @@ class Kind(NamedTuple):
     name: str
     marker: dict[str, Any]
     sample: dict[str, Any]
-    trials: Sequence[PlottedTrial]
+    trials: Sequence[RunTrial]
 
 
-def kinds(trials: Sequence[PlottedTrial], outcome_name: str | None, threshold: float) -> list[Kind]:
+def kinds(trials: Sequence[RunTrial], outcome_name: str | None, threshold: float) -> list[Kind]:
     """Trials by how they are drawn, the uppermost last; kinds without a trial are left out.
 
     Args:
@@ -86,10 +86,10 @@ def kinds(trials: Sequence[PlottedTrial], outcome_name: str | None, threshold: f
 
 
 def _launched(
-    trials: Sequence[PlottedTrial],
+    trials: Sequence[RunTrial],
     by: str,
     sample: str,
-    colors: Callable[[Sequence[PlottedTrial]], dict[str, Any]],
+    colors: Callable[[Sequence[RunTrial]], dict[str, Any]],
 ) -> list[Kind]:
     """Launched trials in the colours of something, those of one shape together."""
     found = []
@@ -100,12 +100,12 @@ def _launched(
     return found
 
 
-def shape_of(trial: PlottedTrial) -> str | None:
+def shape_of(trial: RunTrial) -> str | None:
     """The shape of a launched trial; None for a circle."""
     return SHAPES.get(trial.fate, (None, ""))[0]
 
 
-def would_be_refused(trial: PlottedTrial, threshold: float) -> bool:
+def would_be_refused(trial: RunTrial, threshold: float) -> bool:
     """Whether it was launched before the prior could be asked, which refuses it in hindsight."""
     return trial.fate is Fate.UNSEEN and trial.held_back(threshold)
 
@@ -115,7 +115,7 @@ def add_trials(
     place: dict[str, int],
     x: Axis,
     y: Axis,
-    trials: Sequence[PlottedTrial],
+    trials: Sequence[RunTrial],
     outcome_name: str | None,
     threshold: float,
 ) -> None:
@@ -136,12 +136,12 @@ def add_trials(
         )
 
 
-def has_place(trial: PlottedTrial, x: Axis, y: Axis) -> bool:
+def has_place(trial: RunTrial, x: Axis, y: Axis) -> bool:
     """Whether a trial has a point in a panel."""
     return x.holds(trial.config.get(x.name)) and y.holds(trial.config.get(y.name))
 
 
-def described(trial: PlottedTrial, x: Axis, y: Axis, outcome_name: str) -> str:
+def described(trial: RunTrial, x: Axis, y: Axis, outcome_name: str) -> str:
     """What is said of a trial when the mouse is over it."""
     lines = [f"<b>{theme.plain(trial.name)}</b>"] if trial.name else []
     lines.append(", ".join(f"{axis.short} = {float(trial.config[axis.name]):.4g}" for axis in (x, y)))
@@ -153,7 +153,7 @@ def described(trial: PlottedTrial, x: Axis, y: Axis, outcome_name: str) -> str:
     return "<br>".join(lines)
 
 
-def add_legend(figure: go.Figure, trials: Sequence[PlottedTrial], outcome_name: str | None, threshold: float) -> None:
+def add_legend(figure: go.Figure, trials: Sequence[RunTrial], outcome_name: str | None, threshold: float) -> None:
     """Entries for the kinds of trials, each once however many panels there are."""
     for kind in kinds(trials, outcome_name, threshold):
         add_entry(figure, kind.name, kind.name, mode="markers", marker=kind.sample)
@@ -171,7 +171,7 @@ def spacing(axis: Axis) -> dict[str, Any]:
     return {"range": list(axis.ends)}
 
 
-def trials_figure(trials: Sequence[PlottedTrial], x: Axis, y: Axis, outcome_name: str, threshold: float) -> go.Figure:
+def trials_figure(trials: Sequence[RunTrial], x: Axis, y: Axis, outcome_name: str, threshold: float) -> go.Figure:
     """Trials over two parameters without a map below, for a prior not at hand.
 
     They have the colours of their verdicts; where the prior was asked about none, those of their outcomes.
@@ -211,7 +211,7 @@ def outcome_scale(outcome_name: str) -> dict[str, Any]:
     return {"colorscale": SCALE, "colorbar": {"title": title, "thickness": 12}}
 
 
-def in_words(trials: Sequence[PlottedTrial], threshold: float) -> str:
+def in_words(trials: Sequence[RunTrial], threshold: float) -> str:
     """What the looks of trials mean, as a sentence on those that are there."""
     fates = {trial.fate for trial in trials}
     parts = []

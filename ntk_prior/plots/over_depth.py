@@ -7,16 +7,17 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ntk_prior.activations import RECTIFIER, dual
+from ntk_prior._types import Array
 from ntk_prior.architecture import MAX_DEPTH, Architecture
-from ntk_prior.meanfield import MeanField, mean_field
-from ntk_prior.ntk import layers, propagate
-from ntk_prior.spectrum import LARGEST, scene, spectrum, view_name, workspace
-from ntk_prior.task import Task
-
-Array = NDArray[np.float64]
+from ntk_prior.task.task import Task
+from ntk_prior.task.views import view_name
+from ntk_prior.theory.activations import RECTIFIER, dual
+from ntk_prior.theory.layers import layers
+from ntk_prior.theory.mean_field import MeanField, mean_field
+from ntk_prior.theory.recursion import propagate
+from ntk_prior.theory.spectrum import LARGEST, spectrum
+from ntk_prior.theory.task_arrays import arrays_of, workspace
 
 POINTS = 49
 CLOSE_TO_CRITICAL = 1e-3
@@ -98,7 +99,7 @@ def over_depth(architecture: Architecture, task: Task, depths: list[int] | None 
 
 def _entries(architecture: Architecture, task: Task) -> tuple[float, float]:
     """Logarithms of Theta_aa and of the mean Theta_ab."""
-    stage = scene(task, view_name(architecture))
+    stage = arrays_of(task, view_name(architecture))
     work = workspace(stage)
     log_scale, diagonal, log_gap, _ = propagate(
         layers(architecture), stage.cosines, stage.group, stage.spreads, stage.variances, work.nodes

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ntk_prior.architecture import shown
 from ntk_prior.budget import Budget
-from ntk_prior.calibration import Calibration
-from ntk_prior.feasibility import DEFAULT_THRESHOLD, Verdict
+from ntk_prior.checks import is_number, require_real, shown
+from ntk_prior.configuration import ARCHITECTURE_FIELDS, BUDGET_FIELDS
+from ntk_prior.decision.judgement import ask
 from ntk_prior.plots import theme
-from ntk_prior.plots.axes import AXES, Axis, axis, is_number
+from ntk_prior.plots.axes import AXES, Axis, axis
 from ntk_prior.plots.markers import (
     add_entry,
     add_legend,
@@ -26,12 +26,13 @@ from ntk_prior.plots.markers import (
     trials_figure,
 )
 from ntk_prior.plots.phase_map import DepthScales, PhaseMap, TheoryLines, depth_scales, phase_map, theory_lines
+from ntk_prior.plots.slices import FACETS, slice_through
 from ntk_prior.plots.training import training_in_words
-from ntk_prior.plots.trials import FACETS, PlottedTrial, slice_through
 from ntk_prior.prior import NTKPrior
-from ntk_prior.screening import judge
-from ntk_prior.table import ARCHITECTURE_FIELDS, BUDGET_FIELDS
-from ntk_prior.task import Task
+from ntk_prior.runs.trial import RunTrial
+from ntk_prior.task.task import Task
+from ntk_prior.verdict.calibration import Calibration
+from ntk_prior.verdict.feasibility import DEFAULT_THRESHOLD, Verdict
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -42,6 +43,11 @@ USUAL: Mapping[str, Any] = {"weight_variance": 1.5, "bias_variance": 0.05, "dept
 _PANEL = 230
 _PALEST = 0.7
 """Share of white where the score is at the threshold."""
+
+_SMALLEST = 1e-9
+"""Scores on either side of the threshold range over no less than this."""
+
+_FEASIBLE = list(Verdict).index(Verdict.FEASIBLE)
 
 ASKED = 100
 """Trials, evenly spread over a run, that the prior is asked about before its map is drawn."""
@@ -69,12 +75,13 @@ def plot_phase_diagram(
     x: str = "weight_variance",
     y: str = "depth",
     fixed: Mapping[str, Any] | None = None,
-    trials: Sequence[PlottedTrial] | None = None,
+    trials: Sequence[RunTrial] | None = None,
     calibration: Calibration | None = None,
     *,
     ranges: Mapping[str, tuple[float, float]] | None = None,
     log: Mapping[str, bool] | None = None,
     outcome_name: str = "outcome",
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> go.Figure:
     """Verdicts over two parameters, with the theory's lines and the trials of a run.
 
@@ -96,12 +103,14 @@ def plot_phase_diagram(
         log: Of ``x`` and ``y``, whether equal ratios take equal lengths, as ``{name: True}``; by default they do for
             depth and for what ranges over decades.
         outcome_name: What the trials' outcomes are.
+        threshold: Networks with a lower score are refused.
 
     Raises:
         ImportError: If Plotly is not installed.
         TypeError: If a parameter's value has the wrong type.
-        ValueError: If a parameter is unknown, or its value lies outside its range.
+        ValueError: If a parameter is unknown, or its value or the threshold lies outside its range.
     """
+    require_real("threshold", threshold, 0.0, 1.0)
     shown = tuple(trials or ())
     limits, logarithmic = ranges or {}, log or {}
     _check_axes(x, y, ranges=limits, log=logarithmic)
@@ -109,7 +118,7 @@ def plot_phase_diagram(
         axis(option, name, limits.get(name), [trial.config.get(name) for trial in shown], logarithmic.get(name))
         for option, name in (("x", x), ("y", y))
     )
-    return phase_diagram(task, budget, across, up, fixed or {}, shown, calibration, outcome_name)
+    return phase_diagram(task, budget, across, up, fixed or {}, shown, calibration, outcome_name, threshold)
 
 
 class RunMap(NamedTuple):
@@ -126,7 +135,7 @@ class RunMap(NamedTuple):
 
 def map_of_run(
     prior: NTKPrior | None,
-    trials: Sequence[PlottedTrial],
+    trials: Sequence[RunTrial],
     x: Axis,
     y: Axis,
     outcome_name: str,
@@ -155,7 +164,7 @@ def map_of_run(
     return RunMap(figure, why)
 
 
-def lacks_map(prior: NTKPrior | None, trials: Sequence[PlottedTrial], x: Axis, y: Axis) -> str | None:
+def lacks_map(prior: NTKPrior | None, trials: Sequence[RunTrial], x: Axis, y: Axis) -> str | None:
     """Why there is no map below some trials, in words; None where there is no reason.
 
     Args:
@@ -165,8 +174,9 @@ def lacks_map(prior: NTKPrior | None, trials: Sequence[PlottedTrial], x: Axis, y
         return "the prior is not at hand"
     every = max(1, len(trials) // ASKED)
     # The map is the predictor's, whatever slower judge the prior may ask besides.
-    fast = NTKPrior(prior.task, prior.budget, prior.to_architecture, calibration=prior.calibration)
-    said = [judge(fast, trial.config) for trial in trials[::every]]
+    said_of = (prior.task, prior.budget, prior.to_architecture)
+    fast = NTKPrior(*said_of, calibration=prior.calibration, threshold=prior.threshold)
+    said = [ask(fast, trial.config) for trial in trials[::every]]
     reasons = Counter(one.reason for one in said if one.score is None)
     if said and all(getattr(one, "architecture", None) is None for one in said):
         mapping = "" if prior.to_architecture else "; a prior that is read from a file carries no to_architecture"
@@ -185,7 +195,7 @@ def phase_diagram(
     across: Axis,
     up: Axis,
     fixed: Mapping[str, Any],
-    shown: Sequence[PlottedTrial],
+    shown: Sequence[RunTrial],
     calibration: Calibration | None,
     outcome_name: str,
     threshold: float = DEFAULT_THRESHOLD,
@@ -195,10 +205,10 @@ def phase_diagram(
     given = {**slice_through(shown, x, y), **fixed}
     _check_fixed(x, y, given)
     facets = list(facets_of(given, x, y))
-    maps = [phase_map(across, up, facet.config, task, budget, calibration) for facet in facets]
+    maps = [phase_map(across, up, facet.config, task, budget, calibration, threshold) for facet in facets]
     rows, columns = facets[-1].row, facets[-1].column
     figure = theme.figure(
-        _title(across, up, facets, shown, budget),
+        _title(across, up, facets, shown, budget, threshold),
         rows=rows,
         columns=columns,
         height=theme.HEIGHT + _PANEL * (rows - 1) + 100,
@@ -275,7 +285,9 @@ def facet_title(facet: Facet, fixed: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _title(x: Axis, y: Axis, facets: Sequence[Facet], trials: Sequence[PlottedTrial], budget: Budget) -> str:
+def _title(
+    x: Axis, y: Axis, facets: Sequence[Facet], trials: Sequence[RunTrial], budget: Budget, threshold: float
+) -> str:
     """What is shown, what holds all over it, and the training that is assumed."""
     config = facets[0].config
     parts = (
@@ -293,7 +305,7 @@ def _title(x: Axis, y: Axis, facets: Sequence[Facet], trials: Sequence[PlottedTr
     return (
         f"What the prior says of each network<br><sup>{', '.join(parts)}<br>"
         f"Training assumed: {theme.plain(training_in_words(budget, config, (x.name, y.name)))}<br>"
-        f"Strong colours are far from the threshold {DEFAULT_THRESHOLD:g}, below which a network is refused</sup>"
+        f"Strong colours are far from the threshold {threshold:g}, below which a network is refused</sup>"
     )
 
 
@@ -321,8 +333,9 @@ def _draw_map(figure: go.Figure, place: dict[str, int], found: PhaseMap, x: Axis
 def shades(found: PhaseMap) -> NDArray[np.float64]:
     """The verdict's code, plus how far the score is from the threshold; shape (ny, nx), see ``colorscale``."""
     codes, score = found.grid(found.table.verdict_code), found.grid(found.table.score)
-    feasible = (score - DEFAULT_THRESHOLD) / (1 - DEFAULT_THRESHOLD)
-    strength = np.where(codes == 0, feasible, 1 - score / DEFAULT_THRESHOLD)
+    threshold = found.table.threshold
+    feasible = (score - threshold) / max(1 - threshold, _SMALLEST)
+    strength = np.where(codes == _FEASIBLE, feasible, 1 - score / max(threshold, _SMALLEST))
     return np.asarray(np.round(codes + 0.01 + 0.98 * np.clip(np.nan_to_num(strength, nan=1.0), 0.0, 1.0), 3))
 
 
@@ -354,7 +367,7 @@ def _draw_lines(figure: go.Figure, place: dict[str, int], lines: TheoryLines) ->
             )
 
 
-def belongs(trial: PlottedTrial, facet: Facet) -> bool:
+def belongs(trial: RunTrial, facet: Facet) -> bool:
     """Whether a trial is of a panel's activation and pooling."""
     usual = {"activation": USUAL["activation"], "pooling": False}
     return all(trial.config.get(name, usual[name]) == facet.config[name] for name in FACETS)
@@ -368,12 +381,12 @@ def _add_legend(figure: go.Figure, maps: Sequence[PhaseMap], scales: Sequence[De
             marker = {"symbol": "square", "size": 12, "color": theme.COLORS[verdict]}
             add_entry(figure, theme.WORDS[verdict], verdict, mode="markers", marker=marker)
     drawn = {trace.legendgroup for trace in figure.select_traces({"mode": "lines"})}
-    for dash, words in zip(DASHES, line_names(scales), strict=True):
+    for dash, words in zip(DASHES, line_names(scales, maps[0].table.threshold), strict=True):
         if dash in drawn:
             add_entry(figure, words, dash, mode="lines", line={"color": theme.BLACK, "width": 2, "dash": dash})
 
 
-def line_names(scales: Sequence[DepthScales]) -> tuple[str, ...]:
+def line_names(scales: Sequence[DepthScales], threshold: float = DEFAULT_THRESHOLD) -> tuple[str, ...]:
     """The three lines, with the depths along them in units of the depth scales."""
 
     def spread(found: Sequence[tuple[float, float] | None], symbol: str) -> str:
@@ -385,6 +398,6 @@ def line_names(scales: Sequence[DepthScales]) -> tuple[str, ...]:
 
     return (
         "order | chaos: χ<sub>1</sub> = 1",
-        f"trainability {DEFAULT_THRESHOLD:g}{spread([one.trains for one in scales], 'ξ<sub>1</sub>')}",
-        f"generalization {DEFAULT_THRESHOLD:g}{spread([one.generalizes for one in scales], 'ξ<sub>*</sub>')}",
+        f"trainability {threshold:g}{spread([one.trains for one in scales], 'ξ<sub>1</sub>')}",
+        f"generalization {threshold:g}{spread([one.generalizes for one in scales], 'ξ<sub>*</sub>')}",
     )

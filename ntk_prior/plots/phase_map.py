@@ -9,18 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ntk_prior._types import Array
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.calibration import Calibration
-from ntk_prior.feasibility import DEFAULT_THRESHOLD
-from ntk_prior.meanfield import MeanField, mean_field
+from ntk_prior.configuration import ARCHITECTURE_FIELDS
 from ntk_prior.plots.axes import Axis
 from ntk_prior.plots.level_lines import level_lines, zero_lines
-from ntk_prior.spectrum import why_outside
-from ntk_prior.table import ARCHITECTURE_FIELDS, FeasibilityTable, score_columns
-from ntk_prior.task import Task
-
-Array = NDArray[np.float64]
+from ntk_prior.task.task import Task
+from ntk_prior.theory.coverage import why_outside
+from ntk_prior.theory.mean_field import MeanField, mean_field
+from ntk_prior.verdict.batch import FeasibilityTable, score_columns
+from ntk_prior.verdict.calibration import Calibration
+from ntk_prior.verdict.feasibility import DEFAULT_THRESHOLD
 
 LINE_POINTS = 49
 """Values of each parameter at which the theory's lines are looked for."""
@@ -75,7 +75,13 @@ class DepthScales(NamedTuple):
 
 
 def phase_map(
-    x: Axis, y: Axis, config: Mapping[str, Any], task: Task, budget: Budget, calibration: Calibration | None = None
+    x: Axis,
+    y: Axis,
+    config: Mapping[str, Any],
+    task: Task,
+    budget: Budget,
+    calibration: Calibration | None = None,
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> PhaseMap:
     """Verdicts over two parameters.
 
@@ -84,7 +90,7 @@ def phase_map(
         config: All other fields of ``Architecture``, and of ``Budget`` where they override ``budget``.
         task: The task.
         budget: The training run.
-        calibration: As for ``feasibility``.
+        calibration, threshold: As for ``feasibility``.
 
     Raises:
         TypeError, ValueError: If a value is not one that ``Architecture`` and ``Budget`` take.
@@ -93,7 +99,7 @@ def phase_map(
     grids = np.meshgrid(across, up)
     n = grids[0].size
     columns = _columns({**config, x.name: grids[0].ravel(), y.name: grids[1].ravel()}, n)
-    return PhaseMap(across, up, score_columns(columns, task, budget, calibration))
+    return PhaseMap(across, up, score_columns(columns, task, budget, calibration, threshold))
 
 
 def _columns(config: Mapping[str, Any], n: int) -> dict[str, NDArray[Any]]:
@@ -126,7 +132,7 @@ def theory_lines(x: Axis, y: Axis, config: Mapping[str, Any], task: Task, found:
     phase = np.array([[limits_at(across, up).phase for across in found.x] for up in found.y], dtype=object)
     sides = (("ordered", found.table.trainability), ("chaotic", found.table.generalization))
     borders = (
-        level_lines(np.where(phase == own, found.grid(side), np.nan), DEFAULT_THRESHOLD, found.x, found.y)
+        level_lines(np.where(phase == own, found.grid(side), np.nan), found.table.threshold, found.x, found.y)
         for own, side in sides
     )
     return TheoryLines(line, *borders)

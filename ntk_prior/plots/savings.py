@@ -1,118 +1,16 @@
-"""What refusals have saved, and what they would have cost if the prior was wrong: the numbers, and their picture."""
+"""The picture of what refusals have saved."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ntk_prior.feasibility import DEFAULT_THRESHOLD
 from ntk_prior.plots import theme
-from ntk_prior.plots.against_outcome import halfway
-from ntk_prior.plots.intervals import Interval, share
-from ntk_prior.plots.trials import PlottedTrial
-from ntk_prior.screening import Drawn
+from ntk_prior.runs.intervals import Interval
+from ntk_prior.runs.savings import Savings
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-_STEERED = (Drawn.SCREENED, Drawn.UNIFORM, Drawn.BEST_OF_REFUSED)
-
-
-class Savings(NamedTuple):
-    """Launches that refusals have replaced, by what the audits say.
-
-    Attributes:
-        launched: Trials launched.
-        steered: Of them, how many the prior had a say in when they were drawn.
-        audited: Of them, how many bypassed it and have a score.
-        unseen: Of them, how many were launched before the prior could be asked and have a score.
-        held_back: Of both, how many it would have refused.
-        refused: Trials that a gate stopped.
-        avoided: Hopeless trials that the tuner alone would have launched in the same number of trials.
-        lost: Of these, how many would have been good after all: what refusing has cost if the prior was wrong.
-        seconds: That the launched trials ran; NaN if unknown, here and below.
-        seconds_avoided: That the avoided ones would have run, each as long as one that it would have refused, or
-            as any.
-    """
-
-    launched: int
-    steered: int
-    audited: int
-    unseen: int
-    held_back: int
-    refused: int
-    avoided: Interval
-    lost: Interval
-    seconds: float
-    seconds_avoided: Interval
-
-
-def savings(
-    trials: Sequence[PlottedTrial],
-    *,
-    threshold: float = DEFAULT_THRESHOLD,
-    maximize: bool = True,
-    good_from: float | None = None,
-) -> Savings:
-    """Compute launched and avoided.
-
-    Audited trials are the tuner's own draws, and so are those launched before the prior could be asked. So the share r
-    of them that the prior would have refused is the share of hopeless trials that the tuner alone would launch, and of
-    N trials that the prior had a say in r N were replaced, but for those launched although refused, for want of a
-    better draw. Its error bar is that of r. Trials that a gate stopped count as they are. The share of good ones among
-    those trials that would have been refused says what the refused ones would have been worth.
-
-    Args:
-        trials: Any trials.
-        threshold: Lower scores are refused.
-        maximize: Whether larger outcomes are better.
-        good_from: The outcome from which a trial counts as good; None for ``halfway`` from the worst to the best.
-    """
-    launched = [trial for trial in trials if trial.launched]
-    steered = [trial for trial in launched if trial.drawn in _STEERED and not trial.gated]
-    anyway = sum(trial.drawn is Drawn.BEST_OF_REFUSED for trial in steered)
-    unscreened = [trial for trial in launched if trial.unscreened]
-    audited = sum(trial.audited for trial in unscreened)
-    held_back = [trial for trial in unscreened if trial.held_back(threshold)]
-    gated = sum(not trial.launched and trial.gated for trial in trials)
-    rate = share(len(held_back), len(unscreened))
-    # A gate's refusals are trials of their own, next to those that a sampler has drawn again.
-    avoided = Interval(*(gated + max(len(steered) * one - anyway, 0.0) for one in rate))
-    if not steered:
-        avoided = Interval(gated, gated, gated)
-    finished = [trial for trial in held_back if trial.failed or trial.outcome is not None]
-    limit = _limit(launched, maximize) if good_from is None else good_from
-    good = sum(_is_good(trial, limit, maximize) for trial in finished)
-    worth = share(good, len(finished))
-    known = [trial.seconds for trial in held_back if trial.seconds is not None]
-    spent = [trial.seconds for trial in launched if trial.seconds is not None]
-    each = float(np.mean(known or spent)) if spent else math.nan
-    return Savings(
-        len(launched),
-        len(steered),
-        audited,
-        len(unscreened) - audited,
-        len(held_back),
-        gated,
-        avoided,
-        Interval(*(avoided.value * one if avoided.value else 0.0 for one in worth)),
-        float(sum(spent)) if spent else math.nan,
-        avoided.times(each),
-    )
-
-
-def _limit(trials: Sequence[PlottedTrial], maximize: bool) -> float:
-    known = [trial.outcome for trial in trials if trial.outcome is not None and not trial.failed]
-    return halfway(np.array(known, dtype=np.float64), maximize)
-
-
-def _is_good(trial: PlottedTrial, limit: float, maximize: bool) -> bool:
-    if trial.failed or trial.outcome is None:
-        return False
-    return trial.outcome >= limit if maximize else trial.outcome <= limit
 
 
 def savings_figure(found: Savings) -> go.Figure:

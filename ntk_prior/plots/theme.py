@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ntk_prior.feasibility import Verdict
 from ntk_prior.plots.bidi import isolated
+from ntk_prior.verdict.feasibility import Verdict
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

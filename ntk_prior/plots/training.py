@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ntk_prior.budget import Budget
-from ntk_prior.plots.axes import is_number
-from ntk_prior.table import BUDGET_FIELDS
+from ntk_prior.checks import is_number
+from ntk_prior.configuration import BUDGET_FIELDS
 
 OPTIMIZERS: Mapping[str, str] = {"sgd": "SGD", "momentum": "SGD with momentum", "adam": "Adam"}
 """Each optimiser in words."""

@@ -3,7 +3,7 @@
 The numbers behind them come from ``ntk_prior.plots`` and from ``plotted_trials`` here.
 """
 
+from ntk_prior_optuna.run import plotted_trials
 from ntk_prior_optuna.visualization.figures import plot_calibration, plot_feasibility, plot_savings, plot_trust
-from ntk_prior_optuna.visualization.records import plotted_trials
 
 __all__ = ["plot_calibration", "plot_feasibility", "plot_savings", "plot_trust", "plotted_trials"]

@@ -9,20 +9,25 @@ import optuna
 
 from ntk_prior import NTKPrior
 from ntk_prior.plots import theme
-from ntk_prior.plots.against_outcome import scored_outcomes, scored_outcomes_figure
 from ntk_prior.plots.phase_diagram import map_of_run
-from ntk_prior.plots.savings import savings, savings_figure
-from ntk_prior.plots.trust import trust_figure, trust_series
-from ntk_prior_optuna.visualization.records import (
+from ntk_prior.plots.savings import savings_figure
+from ntk_prior.plots.scored_outcomes import scored_outcomes_figure
+from ntk_prior.plots.trust import trust_figure
+from ntk_prior.runs.savings import compute_savings
+from ntk_prior.runs.scored_outcomes import score_outcomes
+from ntk_prior.runs.trust_series import compute_trust_series
+from ntk_prior_optuna.run import (
+    NO_RECORDS,
     Target,
     evidence,
     goal,
     has_records,
+    no_scores,
     plotted_trials,
     study_map,
     threshold_of,
+    warn,
 )
-from ntk_prior_optuna.visualization.words import NO_RECORDS, no_scores, warn
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -80,7 +85,7 @@ def plot_calibration(
     """
     compared = goal(study, target, target_name)
     trials = plotted_trials(study, target=target, prior=prior)
-    found = scored_outcomes(trials, maximize=compared.maximize, good_from=good_from)
+    found = score_outcomes(trials, maximize=compared.maximize, good_from=good_from)
     if not found.trials:
         return _empty("Score against outcome", no_scores(prior))
     return scored_outcomes_figure(found, compared.name, threshold_of(study))
@@ -107,7 +112,7 @@ def plot_savings(
         return _empty("Compute launched and avoided", NO_RECORDS)
     trials = plotted_trials(study, target=target)
     return savings_figure(
-        savings(trials, threshold=threshold_of(study), maximize=compared.maximize, good_from=good_from)
+        compute_savings(trials, threshold=threshold_of(study), maximize=compared.maximize, good_from=good_from)
     )
 
 
@@ -132,7 +137,7 @@ def plot_trust(
     said = evidence(study, None if target is None else goal(study, target, target_name), prior)
     if not said:
         return _empty("Trust in the prior", no_scores(prior))
-    figure = trust_figure(trust_series(said, threshold_of(study)))
+    figure = trust_figure(compute_trust_series(said, threshold_of(study)))
     if target is not None:
         theme.add_note(figure, f"trials compared by: {theme.plain(target_name)}")
     return figure

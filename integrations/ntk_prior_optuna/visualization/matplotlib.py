@@ -24,15 +24,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from ntk_prior import NTKPrior, PlottedTrial
+from ntk_prior import NTKPrior
 from ntk_prior.plots import theme
-from ntk_prior.plots.against_outcome import (
-    ScoredOutcomes,
-    appearances,
-    scored_outcomes,
-    threshold_name,
-    worst_outcome,
-)
 from ntk_prior.plots.axes import Axis
 from ntk_prior.plots.bidi import unmarked
 from ntk_prior.plots.markers import AUDITED, SHAPES, WOULD_BE_REFUSED, has_place, shape_of, would_be_refused
@@ -47,17 +40,12 @@ from ntk_prior.plots.phase_diagram import (
     shades,
 )
 from ntk_prior.plots.phase_map import PhaseMap, depth_scales, phase_map, theory_lines
+from ntk_prior.plots.scored_outcomes import appearances, threshold_name, worst_outcome
+from ntk_prior.plots.slices import slice_through
 from ntk_prior.plots.training import training_in_words
-from ntk_prior.plots.trials import slice_through
-from ntk_prior_optuna.visualization.records import (
-    Goal,
-    Target,
-    goal,
-    plotted_trials,
-    study_map,
-    threshold_of,
-)
-from ntk_prior_optuna.visualization.words import no_scores, warn
+from ntk_prior.runs.scored_outcomes import ScoredOutcomes, score_outcomes
+from ntk_prior.runs.trial import RunTrial
+from ntk_prior_optuna.run import Goal, Target, goal, no_scores, plotted_trials, study_map, threshold_of, warn
 
 _STYLES: dict[str, Any] = dict(zip(DASHES, ("-", "--", ":"), strict=True))
 _SCALE = "cividis"
@@ -114,7 +102,7 @@ def plot_calibration(
     """
     compared = goal(study, target, target_name)
     trials = plotted_trials(study, target=target, prior=prior)
-    found = scored_outcomes(trials, maximize=compared.maximize, good_from=good_from)
+    found = score_outcomes(trials, maximize=compared.maximize, good_from=good_from)
     if not found.trials:
         return np.array([_empty(no_scores(prior))])
     figure, (above, below) = plt.subplots(2, figsize=(6.0, 6.0), sharex=True, layout="constrained")
@@ -133,7 +121,7 @@ def plot_calibration(
 
 
 def _with_map(
-    prior: NTKPrior, trials: Sequence[PlottedTrial], x: Axis, y: Axis, compared: Goal, threshold: float
+    prior: NTKPrior, trials: Sequence[RunTrial], x: Axis, y: Axis, compared: Goal, threshold: float
 ) -> Axes | NDArray[Any]:
     fixed = slice_through(trials, x.name, y.name)
     facets = list(facets_of(fixed, x.name, y.name))
@@ -142,7 +130,7 @@ def _with_map(
     figure, grid = plt.subplots(
         rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
-    said = (prior.task, prior.budget, prior.calibration)
+    said = (prior.task, prior.budget, prior.calibration, threshold)
     maps, scales, drawn = [], [], set()
     norm = _norm(trials)
     for facet in facets:
@@ -168,7 +156,7 @@ def _with_map(
     for ax in grid.flat:
         _label(ax, x, y)
         ax.label_outer()
-    names = dict(zip(DASHES, map(_text, line_names(scales)), strict=True))
+    names = dict(zip(DASHES, map(_text, line_names(scales, threshold)), strict=True))
     _add_legend(figure, maps, {dash: words for dash, words in names.items() if dash in drawn}, trials, threshold)
     figure.suptitle(
         "\n".join(wrap(f"Training assumed: {training_in_words(prior.budget, facets[0].config, (x.name, y.name))}", 80)),
@@ -177,19 +165,19 @@ def _with_map(
     return grid if grid.size > 1 else grid[0, 0]
 
 
-def _norm(trials: Sequence[PlottedTrial]) -> Normalize | None:
+def _norm(trials: Sequence[RunTrial]) -> Normalize | None:
     """The range of colours of the trials' outcomes; None without any."""
     outcomes = [one.outcome for one in trials if one.outcome is not None]
     return Normalize(min(outcomes), max(outcomes)) if outcomes else None
 
 
 def _add_trials(
-    ax: Axes, trials: Sequence[PlottedTrial], x: Axis, y: Axis, norm: Normalize | None, threshold: float
+    ax: Axes, trials: Sequence[RunTrial], x: Axis, y: Axis, norm: Normalize | None, threshold: float
 ) -> None:
     """Trials as points, with the colours of their outcomes by ``norm``, or of their verdicts without one."""
     placed = [trial for trial in trials if has_place(trial, x, y)]
 
-    def add(chosen: Sequence[PlottedTrial], **look: Any) -> None:
+    def add(chosen: Sequence[RunTrial], **look: Any) -> None:
         at = ([trial.config[axis.name] for trial in chosen] for axis in (x, y))
         ax.scatter(*at, clip_on=False, zorder=3, **look)
 
@@ -232,7 +220,7 @@ def _label(ax: Axes, x: Axis, y: Axis) -> None:
 
 
 def _add_legend(
-    figure: Figure, maps: Sequence[PhaseMap], lines: dict[str, str], trials: Sequence[PlottedTrial], threshold: float
+    figure: Figure, maps: Sequence[PhaseMap], lines: dict[str, str], trials: Sequence[RunTrial], threshold: float
 ) -> None:
     names = {verdict for found in maps for verdict in found.table.verdict}
     if not maps:

@@ -1,0 +1,1 @@
+"""What ``ntk-prior tune`` does: one run, on either engine."""

@@ -1,0 +1,1 @@
+"""Network and summary to a spectrum: what the theory computes. It judges nothing."""

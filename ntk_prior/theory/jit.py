@@ -1,0 +1,140 @@
+"""How loops over layers, nodes and configurations run: interpreted while they are few, compiled once they are many.
+
+Compiling takes seconds, once a machine, and even loading what is compiled takes longer than hundreds of verdicts of the
+interpreter. Both run the same sources, and agree up to rounding.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
+from threading import RLock, local
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+# Without numba's run time ("_nrt") nothing can be allocated, so callers pass scratch arrays; in return no thread counts
+# references, which would cost more than a whole configuration's layers.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+_EXACT = {"contract", "nsz"}
+"""Fused multiply-adds are allowed; reassociation, which would undo the care about cancellation, is not."""
+_SUMMING = {*_EXACT, "reassoc", "nnan"}
+"""Where many terms are added up and their order does not matter, sums become vector instructions."""
+
+_INNER: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True}
+
+_SMALL = 20_000
+"""Work that an entry point leaves to the interpreter in all, in layers: about what loading compiled code takes."""
+
+PER_CONFIGURATION = 20
+"""What a configuration takes beyond its layers, in layers."""
+
+PER_CALL = 250
+"""What one more call with one more configuration counts: a tuner makes thousands of them, an explanation a few."""
+
+_options: dict[FunctionType, dict[str, Any]] = {}
+"""How each function is compiled; see ``entry``, ``inner`` and ``inlined``."""
+
+_building = RLock()
+_interpreting = local()
+"""Whether this thread is inside an interpreted entry point: what it calls is then part of that one's work."""
+
+
+class Entry:
+    """A function that Python calls, and that compiled code may call too.
+
+    Args:
+        function: What it does, in Python that numba compiles.
+        work: How much a call with the same arguments means, in layers of a network.
+    """
+
+    def __init__(self, function: FunctionType, work: Callable[..., float]) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self._work, self._left = work, float(_SMALL)
+        self._compiled: Callable[..., Any] | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the function returns: interpreted while all calls together are little work, compiled from then on."""
+        if getattr(_interpreting, "now", False):
+            return self.function(*arguments)
+        if self._compiled is None:
+            self._left -= self._work(*arguments)
+            if self._left >= 0.0:
+                try:
+                    return self.interpreted(*arguments)
+                except (ArithmeticError, ValueError):
+                    # Compiled code goes on with inf or nan, as C does, where Python's math raises; its word counts.
+                    pass
+            with _building:
+                self._compiled = _dispatcher(self.function)
+        return self._compiled(*arguments)
+
+    def interpreted(self, *arguments: Any) -> Any:
+        """The same without compiled code, with what it calls."""
+        _interpreting.now = True
+        try:
+            with np.errstate(all="ignore"):
+                return self.function(*arguments)
+        finally:
+            _interpreting.now = False
+
+
+@functools.cache
+def _dispatcher(function: FunctionType) -> Any:
+    """The function for numba, with each function of ours that it calls made ready likewise."""
+    from ntk_prior.theory.machine_code import dispatcher  # numba takes half a second to import
+
+    scope = dict(function.__globals__)
+    for name in {step.argval for step in dis.get_instructions(function) if step.opname == "LOAD_GLOBAL"}:
+        called = scope.get(name)
+        called = called.function if isinstance(called, Entry) else called
+        if isinstance(called, FunctionType) and called in _options:
+            scope[name] = _dispatcher(called)
+    return dispatcher(FunctionType(function.__code__, scope, function.__name__), _options[function])
+
+
+def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    def registered(function: Callable[..., Any]) -> Any:
+        assert isinstance(function, FunctionType)
+        _options[function] = options
+        return function
+
+    return registered
+
+
+def _entry_decorator(**options: Any) -> Callable[..., Any]:
+    def decorator(work: Callable[..., float]) -> Callable[[Callable[..., Any]], Any]:
+        return lambda function: Entry(_decorator(**options)(function), work)
+
+    return decorator
+
+
+entry = _entry_decorator(fastmath=_EXACT, **_OPTIONS)
+entry_summing = _entry_decorator(fastmath=_SUMMING, **_OPTIONS)
+"""For functions that Python calls, given how much work a call's arguments mean: in layers of a network."""
+
+inlined = _decorator(inline="always")
+"""For formulas inside a loop over nodes or groups, which then becomes vector instructions."""
+
+inner = _decorator(fastmath=_EXACT, **_INNER)
+inner_summing = _decorator(fastmath=_SUMMING, **_INNER)
+"""For functions that only compiled code calls: compiling the way in from Python would take as long as the function."""
+
+_CHUNK = 4096
+"""Rows that a thread takes at a time."""
+
+
+def on_all_cores(work: Callable[[slice], None], n: int) -> None:
+    """Call compiled ``work`` for parts of ``n`` rows that cover them, on all cores if there are several."""
+    spans = [slice(start, start + _CHUNK) for start in range(0, n, _CHUNK)]
+    if len(spans) < 2:
+        for span in spans:
+            work(span)
+    else:
+        with ThreadPoolExecutor(cpu_count()) as pool:
+            list(pool.map(work, spans))

@@ -1,0 +1,118 @@
+"""A task's view as the arrays that compiled code reads and works in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ntk_prior.task.cosines import Fits
+from ntk_prior.task.task import Task
+from ntk_prior.task.views import ViewName
+from ntk_prior.theory.recursion import Scratch, scratch
+
+
+class Modes(NamedTuple):
+    """Eigenmodes of a centred kernel in groups, leading first, and where the labels lie in them.
+
+    Attributes:
+        counts: Modes in each group, shape (groups,), summing to the number of training samples.
+        energy: Share of the centred labels' energy in each group, shape (groups,), summing to 1.
+        middle: The group that holds the median eigenvalue.
+    """
+
+    counts: np.ndarray
+    energy: np.ndarray
+    middle: int
+
+
+class TaskArrays(NamedTuple):
+    """A task's view as compiled code reads it; see ``View`` for the arrays."""
+
+    cosines: np.ndarray
+    group: int
+    spreads: np.ndarray
+    variances: np.ndarray
+    fits: Fits
+    across: np.ndarray
+    same_class: np.ndarray
+    other_class: np.ndarray
+    within: np.ndarray
+    eigenvalues: np.ndarray
+    modes: Modes
+    diagonals: np.ndarray
+    uniform: np.ndarray
+    uniform_pairs: np.ndarray
+    """Products of ``uniform``'s entries, shape (size^2,); ``leading`` is flattened to (powers, size^2) like them."""
+    leading: np.ndarray
+    self_share: float
+    n_train: int
+    n_classes: int
+    n_features: int
+    n_pixels: int
+
+
+class Workspace(NamedTuple):
+    """Arrays that ``eigenvalues`` works in."""
+
+    nodes: Scratch
+    lam: np.ndarray
+    """Eigenvalue of each group, shape (groups,)."""
+    fit: np.ndarray
+    """Gaps as n + sum_k a_k (1 - c^k): n and a_k, shape (powers + 1,)."""
+    tried: np.ndarray
+    """Terms of a fit that is only tried, shape (powers + 1,)."""
+    pulls: np.ndarray
+    """What each term explains of the gaps, shape (powers + 1,)."""
+    block: np.ndarray
+    """A matrix on the span of the leading vectors, shape (size^2,)."""
+    vectors: np.ndarray
+    """Two vectors in that span, shape (2, size)."""
+
+
+def arrays_of(task: Task, name: ViewName) -> TaskArrays:
+    """Prepare one of a task's views for compiled code."""
+    view = task.views[name]
+    summary = view.sketch
+    contiguous = np.ascontiguousarray
+    return TaskArrays(
+        cosines=contiguous(view.cosines),
+        group=view.group,
+        spreads=contiguous(view.spreads),
+        variances=contiguous(view.variances),
+        fits=Fits(*map(contiguous, view.fits)),
+        across=contiguous(view.across),
+        same_class=contiguous(view.same_class),
+        other_class=contiguous(view.other_class),
+        within=contiguous(view.within),
+        eigenvalues=contiguous(summary.eigenvalues),
+        modes=modes(contiguous(summary.counts), contiguous(summary.energy)),
+        diagonals=contiguous(summary.diagonals),
+        uniform=contiguous(summary.uniform),
+        uniform_pairs=np.outer(summary.uniform, summary.uniform).ravel(),
+        leading=contiguous(summary.leading).reshape(len(summary.leading), -1),
+        self_share=1.0 - float(view.within.sum()),
+        n_train=task.n_train,
+        n_classes=task.n_classes,
+        n_features=task.n_features,
+        n_pixels=task.n_pixels or 1,
+    )
+
+
+def modes(counts: np.ndarray, energy: np.ndarray) -> Modes:
+    """Groups of eigenmodes for compiled code, shape (groups,) each."""
+    return Modes(counts, energy, int(np.searchsorted(np.cumsum(counts), counts.sum() / 2)))
+
+
+def workspace(stage: TaskArrays) -> Workspace:
+    """Arrays for one thread."""
+    size, terms = stage.uniform.size, stage.fits.nugget.size
+    return Workspace(
+        scratch(stage.cosines.size),
+        np.empty(stage.modes.counts.size),
+        np.empty(terms),
+        np.empty(terms),
+        np.empty(terms),
+        np.empty(size * size),
+        np.empty((2, size)),
+    )
