@@ -13,6 +13,9 @@ from ntk_prior.checks import is_set, named
 
 T = TypeVar("T")
 
+Configuration = Mapping[str, Any]
+"""Parameter names to values, as a tuner draws them."""
+
 CHECKS = {**ARCHITECTURE_CHECKS, **BUDGET_CHECKS}
 ARCHITECTURE_FIELDS, BUDGET_FIELDS, FIELDS = tuple(ARCHITECTURE_CHECKS), tuple(BUDGET_CHECKS), tuple(CHECKS)
 REQUIRED = ("weight_variance", "bias_variance", "depth")

@@ -9,24 +9,17 @@ from copy import copy
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.checks import is_set, named, require_choice, require_instance, require_real, shown
-from ntk_prior.configuration import (
-    FIELDS,
-    REQUIRED,
-    architecture_of,
-    budget_of,
-    naming_row,
-    require_spelling,
-    set_fields,
-)
+from ntk_prior.checks import require_choice, require_instance, require_real, shown
+from ntk_prior.configuration import Configuration, naming_row
 from ntk_prior.files import expecting, read_json, write_file
+from ntk_prior.interpretation import Interpreter, ToArchitecture, Unclear
 from ntk_prior.task.task import Task
 from ntk_prior.task.views import ViewName
 from ntk_prior.verdict.batch import FeasibilityTable, entries_of, length_of, score_columns, tabulate
@@ -40,10 +33,7 @@ from ntk_prior.verdict.calibration import (
 )
 from ntk_prior.verdict.feasibility import DEFAULT_THRESHOLD, Feasibility, feasibility, outside_theory
 from ntk_prior.verdict.outcomes import FinishedTrial, Outcome, outcome, require_finished
-from ntk_prior.watched import Watched, flat, without
 
-Configuration = Mapping[str, Any]
-ToArchitecture = Callable[[Configuration], "Architecture | Configuration | None"]
 When = Literal["uncertain", "always"]
 Refine = Callable[[Architecture, Task, Budget], Feasibility | None]
 
@@ -52,20 +42,6 @@ UNCERTAIN = 0.1
 spectrum on real images."""
 
 FORMAT = "ntk-prior prior 2"
-
-UNMAPPED = "to_architecture does not know this configuration"
-
-
-class Unclear(NamedTuple):
-    """Why a configuration stands for no network.
-
-    Attributes:
-        kind: What such configurations have in common.
-        reason: What the verdict says.
-    """
-
-    kind: str
-    reason: str
 
 
 class NTKPrior:
@@ -152,7 +128,7 @@ class NTKPrior:
             ValueError: If a value lies outside its range, or a name is almost that of a field.
         """
         _require_mapping(config)
-        understood = self._understood(config)
+        understood = self._interpreter.interpret(config)
         if isinstance(understood, Unclear):
             return outside_theory(understood.reason, self.task, self.budget, threshold=self.threshold)
         return self._judge(*understood)
@@ -191,23 +167,7 @@ class NTKPrior:
             TypeError: If ``config`` is no mapping.
         """
         _require_mapping(config)
-        entries = flat(config)
-        if self.to_architecture is None:
-            return tuple(name for name in entries if name not in FIELDS)
-        read: set[str] = set()
-        try:
-            mapped = self._mapped(Watched(config, read))
-        except Exception:  # the user's code; to judge the configuration says what is wrong with it
-            return ()
-        if isinstance(mapped, Unclear):
-            return ()
-        if isinstance(mapped, Watched):
-            # The configuration, or a part of it, as it is: the prior itself reads the fields there.
-            for name in FIELDS:
-                mapped.get(name)
-        elif isinstance(mapped, Mapping):
-            read -= {name for name in read & {*entries} if self._is_only_copied(name, entries[name], config, mapped)}
-        return tuple(name for name in entries if name not in read)
+        return self._interpreter.unread(config)
 
     def score_many(self, columns: Any) -> FeasibilityTable:
         """Feasibility of many configurations at once.
@@ -265,12 +225,12 @@ class NTKPrior:
         self, one: FinishedTrial, best_test_accuracy: float | None
     ) -> tuple[NDArray[np.float64], Outcome] | str:
         """What a finished trial teaches, features and outcome, or the kind of reason for which it teaches nothing."""
-        understood = self._understood(one.config)
+        understood = self._interpreter.interpret(one.config)
         if isinstance(understood, Unclear):
             return understood.kind
         architecture, budget = understood
         if budget.optimizer == "adam":
-            return "trained with Adam, whose sides are bounds"
+            return "trained with Adam, whose estimates are bounds"
         found = self._judge(architecture, budget)
         if found.sides is None:
             return f"outside the theory: {found.reason.partition(';')[0]}"
@@ -325,6 +285,10 @@ class NTKPrior:
             task, budget, to_architecture, refine=refine, when=when, calibration=calibration, threshold=threshold
         )
 
+    @property
+    def _interpreter(self) -> Interpreter:
+        return Interpreter(self.budget, self.to_architecture)
+
     def _judge(self, architecture: Architecture, budget: Budget) -> Feasibility:
         """The predictor's answer, or the slower judge's where it is asked and has one."""
         fast = feasibility(architecture, self.task, budget, self.calibration, threshold=self.threshold)
@@ -334,59 +298,6 @@ class NTKPrior:
             return fast
         slow = self.refine(architecture, self.task, budget)
         return fast if slow is None else slow.with_threshold(self.threshold)
-
-    def _understood(self, config: Configuration) -> tuple[Architecture, Budget] | Unclear:
-        """The network and the training that a configuration stands for, or why it stands for none."""
-        mapped = self._mapped(config)
-        if isinstance(mapped, Unclear):
-            return mapped
-        if isinstance(mapped, Architecture):
-            return mapped, self.budget
-        require_spelling(tuple(mapped))
-        own = set_fields(mapped)
-        budget = budget_of(own, self.budget)
-        missing = [name for name in REQUIRED if name not in own]
-        if missing:
-            return self._lacking(missing, [str(name) for name in mapped if is_set(mapped[name])])
-        return architecture_of(own), budget
-
-    def _is_only_copied(self, flat_name: str, value: Any, config: Configuration, mapped: Configuration) -> bool:
-        """Whether a parameter stands in what ``to_architecture`` returned, and nothing would change without it."""
-        name = flat_name.rpartition("/")[2]
-        if name not in mapped or (name in FIELDS and mapped[name] is value):
-            return False
-        try:
-            return self._understood(without(config, flat_name)) == self._understood(config)
-        except Exception:  # the user's code, which has read the parameter if it fails without
-            return False
-
-    def _mapped(self, config: Configuration) -> Architecture | Configuration | Unclear:
-        """What ``to_architecture`` makes of a configuration, or why it makes nothing of it."""
-        if self.to_architecture is None:
-            return config
-        try:
-            mapped = self.to_architecture(config)
-        except KeyError as error:
-            return Unclear(UNMAPPED, f"{UNMAPPED} (KeyError: {shown(error.args[0]) if error.args else ''})")
-        if mapped is None:
-            return Unclear(UNMAPPED, f"{UNMAPPED} (it returned None)")
-        if not isinstance(mapped, Architecture | Mapping):
-            raise TypeError(
-                "to_architecture: expected an Architecture, a mapping of field names, or None, "
-                f"received {shown(mapped)}"
-            )
-        return mapped
-
-    def _lacking(self, missing: Sequence[str], given: Sequence[str]) -> Unclear:
-        """Why a configuration without some fields says too little."""
-        lacks = f"lacks {', '.join(missing)}"
-        has = f" and has {named(*given)}" if given else ""
-        if self.to_architecture is not None:
-            said = f"what to_architecture returned {lacks}"
-            return Unclear(f"outside the theory: {said}", said + has)
-        said = f"the configuration {lacks}"
-        remedy = "NTKPrior(..., to_architecture) maps other names"
-        return Unclear(f"outside the theory: {said}", f"{said}{has}; {remedy}")
 
 
 def _require_mapping(config: Any) -> None:

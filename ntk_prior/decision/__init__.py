@@ -46,7 +46,8 @@ For example, random search over the depth of a network, whose loss is least at a
     (15, {'feasible'})
 """
 
-from ntk_prior.decision.draws import Choice, Configuration, Draw, Drawn, Scored
+from ntk_prior.configuration import Configuration
+from ntk_prior.decision.draws import Choice, Draw, Drawn, Scored
 from ntk_prior.decision.judgement import (
     Judgement,
     Prior,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
+from ntk_prior.configuration import Configuration
 from ntk_prior.decision.judgement import Judgement
 
 T = TypeVar("T")
-Configuration = Mapping[str, Any]
 
 
 class Drawn(StrEnum):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from ntk_prior.configuration import Configuration
 from ntk_prior.verdict.feasibility import DEFAULT_THRESHOLD, Verdict
-
-Configuration = Mapping[str, Any]
 
 
 class Judgement(Protocol):

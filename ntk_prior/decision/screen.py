@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntk_prior.checks import require_integer, require_real
-from ntk_prior.decision.draws import Choice, Configuration, Draw, Drawn, Scored, T
+from ntk_prior.configuration import Configuration
+from ntk_prior.decision.draws import Choice, Draw, Drawn, Scored, T
 from ntk_prior.decision.judgement import Judgement, Prior, ask, score_of
 from ntk_prior.decision.records import same
 from ntk_prior.decision.trust import Trust

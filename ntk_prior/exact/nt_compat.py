@@ -158,6 +158,15 @@ def _eigvalsh(matrix: Any, eigvals: tuple[int, int]) -> Any:
 
 def _mend_empirical(empirical: Any) -> None:
     """Replace what relied on ``ad.linearize``, ``map_primitive`` and the old shape of a cost analysis."""
+    # JAX is about to refuse shapes without an array.
+    empirical.jnp = _Proxy(jax.numpy, {"size": lambda x: math.prod(x.shape), "shape": lambda x: x.shape})
+    empirical._get_primals_out_and_pullback = _pullback_by(empirical._backward_pass)
+    empirical._eqn_vjp_fn = _eqn_vjp
+    empirical._get_flops = _flops
+
+
+def _pullback_by(backward_pass: Callable[..., Any]) -> Callable[..., Any]:
+    """A function's values and its pullback, which ``backward_pass`` evaluates on the linearized program."""
     undefined_primal: Callable[[Any], Any] = UndefinedPrimal  # untyped in JAX
 
     def primals_out_and_pullback(
@@ -174,7 +183,7 @@ def _mend_empirical(empirical: Any) -> None:
 
         def pullback(*cotangents: Any) -> Any:
             undefined = [undefined_primal(var.aval) for var in linear.jaxpr.invars]
-            found = empirical._backward_pass(
+            found = backward_pass(
                 linear.jaxpr,
                 mode=mode,
                 consts=linear.consts,
@@ -188,33 +197,33 @@ def _mend_empirical(empirical: Any) -> None:
 
         return result, pullback
 
-    def eqn_vjp(eqn: Any, cotangent: Any, *values: Any) -> Any:
-        if eqn is None:
-            return (cotangent,)
-        open_at = [index for index, value in enumerate(values) if isinstance(value, UndefinedPrimal)]
-        found: list[Any] = [None] * len(values)
-        if isinstance(cotangent, Zero):
-            pulled: tuple[Any, ...] = tuple(Zero(values[index].aval) for index in open_at)
-        else:
+    return primals_out_and_pullback
 
-            def apply(*args: Any) -> Any:
-                filled = dict(zip(open_at, args, strict=True))
-                operands = [filled.get(index, value) for index, value in enumerate(values)]
-                return eqn.primitive.bind(*operands, **eqn.params)
 
-            shapes = [values[index].aval for index in open_at]
-            pulled = jax.linear_transpose(apply, *shapes)(cotangent)
-        for index, value in zip(open_at, pulled, strict=True):
-            found[index] = value
-        return found
+def _eqn_vjp(eqn: Any, cotangent: Any, *values: Any) -> Any:
+    """The cotangents of an equation's linear operands."""
+    if eqn is None:
+        return (cotangent,)
+    open_at = [index for index, value in enumerate(values) if isinstance(value, UndefinedPrimal)]
+    found: list[Any] = [None] * len(values)
+    if isinstance(cotangent, Zero):
+        pulled: tuple[Any, ...] = tuple(Zero(values[index].aval) for index in open_at)
+    else:
 
-    def flops(function: Callable[..., Any], optimize: bool, *args: Any, **kwargs: Any) -> float:
-        lowered = jax.jit(function).lower(*args, **kwargs)
-        analysis: Any = (lowered.compile() if optimize else lowered).cost_analysis()
-        return float((analysis[0] if isinstance(analysis, list) else analysis)["flops"])
+        def apply(*args: Any) -> Any:
+            filled = dict(zip(open_at, args, strict=True))
+            operands = [filled.get(index, value) for index, value in enumerate(values)]
+            return eqn.primitive.bind(*operands, **eqn.params)
 
-    # JAX is about to refuse shapes without an array.
-    empirical.jnp = _Proxy(jax.numpy, {"size": lambda x: math.prod(x.shape), "shape": lambda x: x.shape})
-    empirical._get_primals_out_and_pullback = primals_out_and_pullback
-    empirical._eqn_vjp_fn = eqn_vjp
-    empirical._get_flops = flops
+        shapes = [values[index].aval for index in open_at]
+        pulled = jax.linear_transpose(apply, *shapes)(cotangent)
+    for index, value in zip(open_at, pulled, strict=True):
+        found[index] = value
+    return found
+
+
+def _flops(function: Callable[..., Any], optimize: bool, *args: Any, **kwargs: Any) -> float:
+    """Floating-point operations of a call, as the compiler estimates them."""
+    lowered = jax.jit(function).lower(*args, **kwargs)
+    analysis: Any = (lowered.compile() if optimize else lowered).cost_analysis()
+    return float((analysis[0] if isinstance(analysis, list) else analysis)["flops"])

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntk_prior.budget import Budget
 from ntk_prior.checks import is_number, require_real, shown
-from ntk_prior.configuration import ARCHITECTURE_FIELDS, BUDGET_FIELDS
-from ntk_prior.decision.judgement import ask
+from ntk_prior.configuration import BUDGET_FIELDS
 from ntk_prior.plots import theme
 from ntk_prior.plots.axes import AXES, Axis, axis
+from ntk_prior.plots.facets import Facet, belongs, facet_title, facets_of, require_fixed
 from ntk_prior.plots.markers import (
     add_entry,
     add_legend,
@@ -23,12 +21,10 @@ from ntk_prior.plots.markers import (
     has_place,
     outcome_scale,
     spacing,
-    trials_figure,
 )
 from ntk_prior.plots.phase_map import DepthScales, PhaseMap, TheoryLines, depth_scales, phase_map, theory_lines
-from ntk_prior.plots.slices import FACETS, slice_through
+from ntk_prior.plots.slices import slice_through
 from ntk_prior.plots.training import training_in_words
-from ntk_prior.prior import NTKPrior
 from ntk_prior.runs.trial import RunTrial
 from ntk_prior.task.task import Task
 from ntk_prior.verdict.calibration import Calibration
@@ -36,9 +32,6 @@ from ntk_prior.verdict.feasibility import DEFAULT_THRESHOLD, Verdict
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-USUAL: Mapping[str, Any] = {"weight_variance": 1.5, "bias_variance": 0.05, "depth": 16, "activation": "erf"}
-"""What holds where neither an axis nor ``fixed`` says anything."""
 
 _PANEL = 230
 _PALEST = 0.7
@@ -49,24 +42,8 @@ _SMALLEST = 1e-9
 
 _FEASIBLE = list(Verdict).index(Verdict.FEASIBLE)
 
-ASKED = 100
-"""Trials, evenly spread over a run, that the prior is asked about before its map is drawn."""
-
 DASHES = ("solid", "dash", "dot")
 """How the order-to-chaos line and the borders of trainability and generalization look."""
-
-
-class Facet(NamedTuple):
-    """One panel.
-
-    Attributes:
-        row, column: Its place, from 1.
-        config: What is fixed in it.
-    """
-
-    row: int
-    column: int
-    config: dict[str, Any]
 
 
 def plot_phase_diagram(
@@ -121,74 +98,6 @@ def plot_phase_diagram(
     return phase_diagram(task, budget, across, up, fixed or {}, shown, calibration, outcome_name, threshold)
 
 
-class RunMap(NamedTuple):
-    """The trials of a run, with the prior's map below where there can be one.
-
-    Attributes:
-        figure: The figure.
-        lacks_map: Why there is no map, in words; None where there is one.
-    """
-
-    figure: go.Figure
-    lacks_map: str | None
-
-
-def map_of_run(
-    prior: NTKPrior | None,
-    trials: Sequence[RunTrial],
-    x: Axis,
-    y: Axis,
-    outcome_name: str,
-    threshold: float = DEFAULT_THRESHOLD,
-) -> RunMap:
-    """The trials of a run over two of its parameters, with the prior's map below where it is at hand and knows them.
-
-    Args:
-        prior: Draws the map.
-        trials: The trials.
-        x, y: The parameters.
-        outcome_name: What the trials' outcomes are.
-        threshold: Lower scores are refused.
-    """
-    why = lacks_map(prior, trials, x, y)
-    if why is None:
-        assert prior is not None, "only a prior has a map"
-        said = (prior.task, prior.budget)
-        try:
-            return RunMap(phase_diagram(*said, x, y, {}, trials, prior.calibration, outcome_name, threshold), None)
-        except (TypeError, ValueError) as error:
-            why = f"the theory does not take a value of these trials ({error})"
-    figure = trials_figure(trials, x, y, outcome_name, threshold)
-    if prior is not None:
-        theme.add_note(figure, f"no map: {theme.plain(why)}")
-    return RunMap(figure, why)
-
-
-def lacks_map(prior: NTKPrior | None, trials: Sequence[RunTrial], x: Axis, y: Axis) -> str | None:
-    """Why there is no map below some trials, in words; None where there is no reason.
-
-    Args:
-        prior, trials, x, y: As for ``map_of_run``.
-    """
-    if prior is None:
-        return "the prior is not at hand"
-    every = max(1, len(trials) // ASKED)
-    # The map is the predictor's, whatever slower judge the prior may ask besides.
-    said_of = (prior.task, prior.budget, prior.to_architecture)
-    fast = NTKPrior(*said_of, calibration=prior.calibration, threshold=prior.threshold)
-    said = [ask(fast, trial.config) for trial in trials[::every]]
-    reasons = Counter(one.reason for one in said if one.score is None)
-    if said and all(getattr(one, "architecture", None) is None for one in said):
-        mapping = "" if prior.to_architecture else "; a prior that is read from a file carries no to_architecture"
-        return f"the prior cannot read these trials' parameters: {reasons.most_common(1)[0][0]}{mapping}"
-    strange = [one.name for one in (x, y) if one.name not in AXES]
-    if strange:
-        return f"the prior does not know {' and '.join(strange)}"
-    if said and all(one.verdict == Verdict.OUTSIDE_THEORY for one in said):
-        return f"the prior has nothing to say of these trials: {reasons.most_common(1)[0][0]}"
-    return None
-
-
 def phase_diagram(
     task: Task,
     budget: Budget,
@@ -203,7 +112,7 @@ def phase_diagram(
     """As ``plot_phase_diagram``, over two axes."""
     x, y = across.name, up.name
     given = {**slice_through(shown, x, y), **fixed}
-    _check_fixed(x, y, given)
+    require_fixed(x, y, given)
     facets = list(facets_of(given, x, y))
     maps = [phase_map(across, up, facet.config, task, budget, calibration, threshold) for facet in facets]
     rows, columns = facets[-1].row, facets[-1].column
@@ -249,40 +158,6 @@ def _check_axes(x: str, y: str, **given: Mapping[str, Any]) -> None:
         for name in values:
             if name not in (x, y):
                 raise ValueError(f"{option}: expected names among {x}, {y}, received {shown(name)}")
-
-
-def _check_fixed(x: str, y: str, fixed: Mapping[str, Any]) -> None:
-    known = (*ARCHITECTURE_FIELDS, *BUDGET_FIELDS)
-    for name, value in fixed.items():
-        if name not in known:
-            raise ValueError(f"fixed: expected names among {', '.join(known)}, received {shown(name)}")
-        if name in (x, y):
-            raise ValueError(f"fixed: expected parameters other than those of the axes, received {shown(name)}")
-        if isinstance(value, list | tuple) and (name not in FACETS or not value):
-            raise ValueError(
-                f"fixed: {name}: expected {'a value' if value else 'at least one value'}, received {shown(value)}"
-            )
-
-
-def facets_of(fixed: Mapping[str, Any], x: str, y: str) -> Iterator[Facet]:
-    """Panels in reading order: activations side by side, pooling below one another."""
-    usual = {name: value for name, value in USUAL.items() if name not in (x, y)}
-    values = {**usual, "pooling": False, **fixed}
-    activations, poolings = (
-        list(value) if isinstance(value := values[name], list | tuple) else [value] for name in FACETS
-    )
-    for (row, pooling), (column, activation) in product(enumerate(poolings, 1), enumerate(activations, 1)):
-        yield Facet(row, column, {**values, "pooling": pooling, "activation": activation})
-
-
-def facet_title(facet: Facet, fixed: Mapping[str, Any]) -> str:
-    """What stands above a panel: the values that only it has."""
-    words = []
-    if isinstance(fixed.get("activation"), list | tuple):
-        words.append(theme.plain(facet.config["activation"]))
-    if isinstance(fixed.get("pooling"), list | tuple):
-        words.append("pooled" if facet.config["pooling"] else "not pooled")
-    return ", ".join(words)
 
 
 def _title(
@@ -365,12 +240,6 @@ def _draw_lines(figure: go.Figure, place: dict[str, int], lines: TheoryLines) ->
                 hoverinfo="skip",
                 **place,
             )
-
-
-def belongs(trial: RunTrial, facet: Facet) -> bool:
-    """Whether a trial is of a panel's activation and pooling."""
-    usual = {"activation": USUAL["activation"], "pooling": False}
-    return all(trial.config.get(name, usual[name]) == facet.config[name] for name in FACETS)
 
 
 def _add_legend(figure: go.Figure, maps: Sequence[PhaseMap], scales: Sequence[DepthScales]) -> None:

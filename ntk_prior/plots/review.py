@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ntk_prior.plots.phase_diagram import map_of_run
+from ntk_prior.plots.run_map import map_of_run
 from ntk_prior.plots.scored_outcomes import scored_outcomes_figure
 from ntk_prior.plots.slices import map_axes
 from ntk_prior.plots.trust import trust_figure

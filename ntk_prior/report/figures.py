@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ntk_prior.plots import theme
 from ntk_prior.plots.markers import has_place, in_words
-from ntk_prior.plots.phase_diagram import map_of_run
+from ntk_prior.plots.run_map import map_of_run
 from ntk_prior.plots.savings import savings_figure
 from ntk_prior.plots.scored_outcomes import scored_outcomes_figure
 from ntk_prior.plots.slices import map_axes

@@ -15,7 +15,7 @@ from ntk_prior.decision.draws import Drawn
 from ntk_prior.decision.trust import Evidence
 from ntk_prior.plots.axes import AXES, axis_of
 from ntk_prior.plots.markers import has_place, trials_figure
-from ntk_prior.plots.phase_diagram import map_of_run
+from ntk_prior.plots.run_map import map_of_run
 from ntk_prior.plots.savings import savings_figure
 from ntk_prior.plots.scored_outcomes import scored_outcomes_figure
 from ntk_prior.plots.slices import map_axes

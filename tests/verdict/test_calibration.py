@@ -166,7 +166,7 @@ def test_skipped_trials_are_counted_by_reason() -> None:
 
     network = {"net": "mlp", **config(1.5, 3)}
     skipped = {
-        "trained with Adam, whose sides are bounds": [network | {"optimizer": "Adam"}] * 9,
+        "trained with Adam, whose estimates are bounds": [network | {"optimizer": "Adam"}] * 9,
         "outside the theory: activation 'mish' has no known dual": [
             network | {"activation": "mish", "depth": depth} for depth in range(1, 9)
         ],
@@ -184,7 +184,7 @@ def test_skipped_trials_are_counted_by_reason() -> None:
     assert list(report.reasons.values()) == sorted(report.reasons.values(), reverse=True)
     assert (report.used, report.skipped) == (1, sum(report.reasons.values()))
     printed = str(report).splitlines()
-    assert printed[:2] == ["1 trials used, 36 skipped", "    9 skipped: trained with Adam, whose sides are bounds"]
+    assert printed[:2] == ["1 trials used, 36 skipped", "    9 skipped: trained with Adam, whose estimates are bounds"]
     assert "trains: 100% of 1 did" in printed[-2]
     assert NTKPrior(TASK, BUDGET).fit([]).reasons == {}
 

@@ -45,7 +45,7 @@ def score(
     task: TaskFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge one configuration: verdict, both sides, the binding reason and the nearest fix.
+    """Judge one configuration: verdict, both probabilities, the binding reason and the nearest fix.
 
     For example:
 

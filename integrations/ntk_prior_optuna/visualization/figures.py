@@ -9,7 +9,7 @@ import optuna
 
 from ntk_prior import NTKPrior
 from ntk_prior.plots import theme
-from ntk_prior.plots.phase_diagram import map_of_run
+from ntk_prior.plots.run_map import map_of_run
 from ntk_prior.plots.savings import savings_figure
 from ntk_prior.plots.scored_outcomes import scored_outcomes_figure
 from ntk_prior.plots.trust import trust_figure

@@ -28,18 +28,11 @@ from ntk_prior import NTKPrior
 from ntk_prior.plots import theme
 from ntk_prior.plots.axes import Axis
 from ntk_prior.plots.bidi import unmarked
+from ntk_prior.plots.facets import belongs, facet_title, facets_of
 from ntk_prior.plots.markers import AUDITED, SHAPES, WOULD_BE_REFUSED, has_place, shape_of, would_be_refused
-from ntk_prior.plots.phase_diagram import (
-    DASHES,
-    belongs,
-    colorscale,
-    facet_title,
-    facets_of,
-    lacks_map,
-    line_names,
-    shades,
-)
+from ntk_prior.plots.phase_diagram import DASHES, colorscale, line_names, shades
 from ntk_prior.plots.phase_map import PhaseMap, depth_scales, phase_map, theory_lines
+from ntk_prior.plots.run_map import lacks_map
 from ntk_prior.plots.scored_outcomes import appearances, threshold_name, worst_outcome
 from ntk_prior.plots.slices import slice_through
 from ntk_prior.plots.training import training_in_words
