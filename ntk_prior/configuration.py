@@ -52,20 +52,20 @@ def set_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: CHECKS[name](name, config[name]) for name in FIELDS if name in config and is_set(config[name])}
 
 
-def architecture_of(own: Mapping[str, Any]) -> Architecture:
+def architecture_of(fields: Mapping[str, Any]) -> Architecture:
     """The network of a configuration's checked fields.
 
     Spaces draw ``pooling`` for each of their kinds: where there is nothing to pool, it is ignored.
     """
-    given = {name: own[name] for name in ARCHITECTURE_FIELDS if name in own}
-    if given.get("kind", "fcn") == "fcn":
-        given.pop("pooling", None)
-    return Architecture(**given)
+    network = {name: fields[name] for name in ARCHITECTURE_FIELDS if name in fields}
+    if network.get("kind", "fcn") == "fcn":
+        network.pop("pooling", None)
+    return Architecture(**network)
 
 
-def budget_of(own: Mapping[str, Any], budget: Budget) -> Budget:
+def budget_of(fields: Mapping[str, Any], budget: Budget) -> Budget:
     """What a configuration's fields leave of a budget."""
-    return budget.with_own({name: own[name] for name in BUDGET_FIELDS if name in own})
+    return budget.with_own({name: fields[name] for name in BUDGET_FIELDS if name in fields})
 
 
 def naming_row(row: int, call: Callable[..., T], *arguments: Any) -> T:

@@ -62,12 +62,12 @@ class Interpreter:
         if isinstance(mapped, Architecture):
             return mapped, self.budget
         require_spelling(tuple(mapped))
-        own = set_fields(mapped)
-        budget = budget_of(own, self.budget)
-        missing = [name for name in REQUIRED if name not in own]
+        fields = set_fields(mapped)
+        budget = budget_of(fields, self.budget)
+        missing = [name for name in REQUIRED if name not in fields]
         if missing:
             return self._lacking(missing, [str(name) for name in mapped if is_set(mapped[name])])
-        return architecture_of(own), budget
+        return architecture_of(fields), budget
 
     def unread(self, config: Configuration) -> tuple[str, ...]:
         """The parameters that change nothing of what a configuration stands for, as ``NTKPrior.unread`` says."""
@@ -121,8 +121,8 @@ class Interpreter:
         lacks = f"lacks {', '.join(missing)}"
         has = f" and has {named(*given)}" if given else ""
         if self.to_architecture is not None:
-            said = f"what to_architecture returned {lacks}"
-            return Unclear(f"outside the theory: {said}", said + has)
-        said = f"the configuration {lacks}"
+            problem = f"what to_architecture returned {lacks}"
+            return Unclear(f"outside the theory: {problem}", problem + has)
+        problem = f"the configuration {lacks}"
         remedy = "NTKPrior(..., to_architecture) maps other names"
-        return Unclear(f"outside the theory: {said}", f"{said}{has}; {remedy}")
+        return Unclear(f"outside the theory: {problem}", f"{problem}{has}; {remedy}")

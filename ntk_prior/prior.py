@@ -184,8 +184,8 @@ class NTKPrior:
             columns = {str(name): columns[name].to_numpy() for name in columns.columns}
         if isinstance(columns, Mapping) and self.to_architecture is None and self.refine is None:
             return score_columns(columns, self.task, self.budget, self.calibration, self.threshold)
-        found = [naming_row(number, self, row) for number, row in enumerate(_rows(columns))]
-        return tabulate(found, self.threshold)
+        judgements = [naming_row(number, self, row) for number, row in enumerate(_rows(columns))]
+        return tabulate(judgements, self.threshold)
 
     def fit(self, trials: Iterable[FinishedTrial]) -> CalibrationReport:
         """Shift the probabilities by your own finished trials. The more you pass, the larger the shift.
@@ -204,13 +204,13 @@ class NTKPrior:
             TypeError: If ``trials`` holds anything but ``FinishedTrial``.
             ValueError: If an accuracy is not in [0, 1].
         """
-        given = require_finished(trials)
-        known = [one.test_accuracy for one in given if one.test_accuracy is not None and isfinite(one.test_accuracy)]
-        best = max(known, default=None)
+        finished = require_finished(trials)
+        accuracies = (trial.test_accuracy for trial in finished)
+        best = max((value for value in accuracies if value is not None and isfinite(value)), default=None)
         rows, outcomes = [], []
         skipped: Counter[str] = Counter()
-        for one in given:
-            lesson = self._lesson(one, best)
+        for trial in finished:
+            lesson = self._lesson(trial, best)
             if isinstance(lesson, str):
                 skipped[lesson] += 1
             else:
@@ -221,24 +221,22 @@ class NTKPrior:
         self.calibration = self._given.adjust(seen, outcomes)
         return report
 
-    def _lesson(
-        self, one: FinishedTrial, best_test_accuracy: float | None
-    ) -> tuple[NDArray[np.float64], Outcome] | str:
+    def _lesson(self, trial: FinishedTrial, best_accuracy: float | None) -> tuple[NDArray[np.float64], Outcome] | str:
         """What a finished trial teaches, features and outcome, or the kind of reason for which it teaches nothing."""
-        understood = self._interpreter.interpret(one.config)
+        understood = self._interpreter.interpret(trial.config)
         if isinstance(understood, Unclear):
             return understood.kind
         architecture, budget = understood
         if budget.optimizer == "adam":
             return "trained with Adam, whose estimates are bounds"
-        found = self._judge(architecture, budget)
-        if found.sides is None:
-            return f"outside the theory: {found.reason.partition(';')[0]}"
-        became = outcome(self.task.chance, one.train_accuracy, one.test_accuracy, best_test_accuracy, one.diverged)
+        judgement = self._judge(architecture, budget)
+        if judgement.sides is None:
+            return f"outside the theory: {judgement.reason.partition(';')[0]}"
+        became = outcome(self.task.chance, trial.train_accuracy, trial.test_accuracy, best_accuracy, trial.diverged)
         if became is None:
             return "no outcome known: accuracies are missing, or too low a test accuracy stands alone"
-        own = None if found.architecture is None else architecture
-        return features(found.sides, NetworkSize.for_network(own, budget))[0], became
+        network = None if judgement.architecture is None else architecture
+        return features(judgement.sides, NetworkSize.for_network(network, budget))[0], became
 
     def save(self, path: str | Path, views: Iterable[ViewName] | None = None) -> None:
         """Write task, budget, calibration and threshold as JSON. ``to_architecture`` and ``refine`` are not written.

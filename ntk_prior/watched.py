@@ -9,10 +9,10 @@ from typing import Any
 
 def flat(config: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     """A configuration's entries in their order, those of nested dictionaries by names like ``"net/depth"``."""
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for name, value in config.items():
-        found |= flat(value, f"{prefix}{name}/") if _is_nested(value) else {f"{prefix}{name}": value}
-    return found
+        entries |= flat(value, f"{prefix}{name}/") if _is_nested(value) else {f"{prefix}{name}": value}
+    return entries
 
 
 def without(config: Mapping[Any, Any], flat_name: str, prefix: str = "") -> dict[Any, Any]:

@@ -41,8 +41,8 @@ For example, random search over the depth of a network, whose loss is least at a
     ...     evidence = Record.from_judgement(choice.judgement, choice.drawn).as_evidence((loss,))
     ...     if evidence is not None:
     ...         finished.append(evidence)
-    >>> launched = [one for one in finished if not one.plain]
-    >>> len(launched), {one.verdict for one in launched}
+    >>> launched = [trial for trial in finished if not trial.plain]
+    >>> len(launched), {trial.verdict for trial in launched}
     (15, {'feasible'})
 """
 

@@ -36,7 +36,7 @@ FADES_AFTER = 20
 """Trials after which fewer and fewer draws compete: by then the tuner has learnt more than the prior knows."""
 
 PROBATION = 12
-"""The first trials, of which every third is audited, so that a prior which is wrong is found out at once."""
+"""The first trials, of which every third is audited, so that a wrong prior is exposed at once."""
 
 
 def _unscreened(draw: Draw[Any], score: float | None) -> Drawn:

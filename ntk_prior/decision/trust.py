@@ -52,18 +52,18 @@ def withdrawn_verdicts(evidence: Sequence[Evidence], threshold: float) -> dict[s
     scores, plain, losses = _columns(evidence)
     passed = scores >= threshold
     audited = plain & ~passed
-    found = {}
-    for verdict in sorted({one.verdict for one, held in zip(evidence, audited, strict=True) if held}):
-        own = audited & np.array([one.verdict == verdict for one in evidence])
-        compared = own | passed
-        believed = trust_in_refusals(own[compared], losses[compared])
+    withdrawn = {}
+    for verdict in sorted({trial.verdict for trial, held in zip(evidence, audited, strict=True) if held}):
+        refused = audited & np.array([trial.verdict == verdict for trial in evidence])
+        compared = refused | passed
+        believed = trust_in_refusals(refused[compared], losses[compared])
         if believed < WITHDRAWN_BELOW:
-            found[verdict] = (
-                f"after {len(evidence)} finished trials, the {own.sum()} audited ones that it would have held back "
+            withdrawn[verdict] = (
+                f"after {len(evidence)} finished trials, the {refused.sum()} audited ones that it would have held back "
                 f"did better than the {passed.sum()} that it would have let through "
                 f"(p = {believed / P_VALUE_SCALE:.2g})"
             )
-    return found
+    return withdrawn
 
 
 class Trust(NamedTuple):
@@ -96,7 +96,7 @@ def trust_in_view_of(evidence: Sequence[Evidence], threshold: float, withdrawn: 
     if withdrawn is None:
         withdrawn = withdrawn_verdicts(evidence, threshold)
     if withdrawn:
-        counts = np.array([one.verdict not in withdrawn for one in evidence], dtype=bool)
+        counts = np.array([trial.verdict not in withdrawn for trial in evidence], dtype=bool)
         scores, ranks = scores[counts], _joint_ranks(losses[counts])
     ranking, coarse = trust_in_ranking(scores, ranks), trust_in_ranking(np.round(scores, 1), ranks)
     return Trust(min(refusals, P_VALUE_SCALE * coarse), ranking)
@@ -146,16 +146,16 @@ def trust_in_ranking(scores: ArrayLike, losses: ArrayLike) -> float:
         scores: Shape (n,).
         losses: As for ``trust_in_refusals``.
     """
-    given = np.asarray(scores, dtype=np.float64)
-    if len(given) < 2:
+    scores = np.asarray(scores, dtype=np.float64)
+    if len(scores) < 2:
         return 1.0
-    score_ranks, loss_ranks = _ranks(given), _joint_ranks(losses)
+    score_ranks, loss_ranks = _ranks(scores), _joint_ranks(losses)
     x, y = score_ranks - score_ranks.mean(), loss_ranks - loss_ranks.mean()
     spread = math.sqrt(float(x @ x) * float(y @ y))
     if spread == 0.0:
         return 1.0
     correlation = float(x @ y) / spread
-    return _trust_at(-correlation * math.sqrt(len(given) - 1))
+    return _trust_at(-correlation * math.sqrt(len(scores) - 1))
 
 
 def _trust_at(z: float) -> float:
@@ -167,9 +167,9 @@ def _columns(
     evidence: Sequence[Evidence],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
     """Scores and whether trials bypassed the prior, shape (n,), and losses, shape (n, objectives)."""
-    scores = np.array([one.score for one in evidence], dtype=np.float64)
-    plain = np.array([one.plain for one in evidence], dtype=bool)
-    return scores, plain, np.array([one.losses for one in evidence], dtype=np.float64)
+    scores = np.array([trial.score for trial in evidence], dtype=np.float64)
+    plain = np.array([trial.plain for trial in evidence], dtype=bool)
+    return scores, plain, np.array([trial.losses for trial in evidence], dtype=np.float64)
 
 
 def _joint_ranks(losses: ArrayLike) -> NDArray[np.float64]:

@@ -111,9 +111,9 @@ def phase_diagram(
 ) -> go.Figure:
     """As ``plot_phase_diagram``, over two axes."""
     x, y = across.name, up.name
-    given = {**slice_through(shown, x, y), **fixed}
-    require_fixed(x, y, given)
-    facets = list(facets_of(given, x, y))
+    fixed = {**slice_through(shown, x, y), **fixed}
+    require_fixed(x, y, fixed)
+    facets = list(facets_of(fixed, x, y))
     maps = [phase_map(across, up, facet.config, task, budget, calibration, threshold) for facet in facets]
     rows, columns = facets[-1].row, facets[-1].column
     figure = theme.figure(
@@ -125,24 +125,24 @@ def phase_diagram(
         shared_yaxes=True,
         horizontal_spacing=0.04,
         vertical_spacing=0.08,
-        subplot_titles=[facet_title(facet, given) for facet in facets],
+        subplot_titles=[facet_title(facet, fixed) for facet in facets],
     )
     scales = []
-    for facet, found in zip(facets, maps, strict=True):
+    for facet, verdicts in zip(facets, maps, strict=True):
         place = {"row": facet.row, "col": facet.column}
         here = (across, up, facet.config, task)
-        lines = theory_lines(*here, found)
+        lines = theory_lines(*here, verdicts)
         scales.append(depth_scales(*here, lines))
-        _draw_map(figure, place, found, across, up)
+        _draw_map(figure, place, verdicts, across, up)
         _draw_lines(figure, place, lines)
-        own = [one for one in shown if belongs(one, facet)]
-        add_trials(figure, place, across, up, own, outcome_name, threshold)
-    visible = [one for one in shown if has_place(one, across, up) and any(belongs(one, facet) for facet in facets)]
+        members = [trial for trial in shown if belongs(trial, facet)]
+        add_trials(figure, place, across, up, members, outcome_name, threshold)
+    visible = [trial for trial in shown if _is_visible(trial, across, up, facets)]
     _add_legend(figure, maps, scales)
     add_legend(figure, visible, outcome_name, threshold)
     figure.update_layout(coloraxis=outcome_scale(outcome_name))
-    for one, update in ((across, figure.update_xaxes), (up, figure.update_yaxes)):
-        update(showgrid=False, **spacing(one))
+    figure.update_xaxes(showgrid=False, **spacing(across))
+    figure.update_yaxes(showgrid=False, **spacing(up))
     for column in range(1, columns + 1):
         # Titles side by side would run into one another.
         if columns < 3 or column == (columns + 1) // 2:
@@ -151,10 +151,10 @@ def phase_diagram(
     return figure
 
 
-def _check_axes(x: str, y: str, **given: Mapping[str, Any]) -> None:
+def _check_axes(x: str, y: str, **options: Mapping[str, Any]) -> None:
     if x == y:
         raise ValueError(f"y: expected another parameter than x, received {shown(y)} for both")
-    for option, values in given.items():
+    for option, values in options.items():
         for name in values:
             if name not in (x, y):
                 raise ValueError(f"{option}: expected names among {x}, {y}, received {shown(name)}")
@@ -174,7 +174,7 @@ def _title(
         if name in AXES and name not in BUDGET_FIELDS and is_number(value)
     }
     parts += [f"{symbol} = {value:.3g}" for symbol, value in numbers.items()]
-    hidden = sum(not (has_place(one, x, y) and any(belongs(one, facet) for facet in facets)) for one in trials)
+    hidden = sum(not _is_visible(trial, x, y, facets) for trial in trials)
     if hidden:
         parts.append(f"{hidden} of {len(trials)} trials are of other networks and not shown")
     return (
@@ -184,18 +184,23 @@ def _title(
     )
 
 
-def _draw_map(figure: go.Figure, place: dict[str, int], found: PhaseMap, x: Axis, y: Axis) -> None:
-    sides = [found.grid(side) for side in (found.table.score, found.table.trainability, found.table.generalization)]
+def _is_visible(trial: RunTrial, x: Axis, y: Axis, facets: Sequence[Facet]) -> bool:
+    return has_place(trial, x, y) and any(belongs(trial, facet) for facet in facets)
+
+
+def _draw_map(figure: go.Figure, place: dict[str, int], verdicts: PhaseMap, x: Axis, y: Axis) -> None:
+    table = verdicts.table
+    values = [verdicts.grid(column) for column in (table.score, table.trainability, table.generalization)]
     figure.add_heatmap(
-        x=found.x,
-        y=found.y,
-        z=shades(found).astype(np.float32),
+        x=verdicts.x,
+        y=verdicts.y,
+        z=shades(verdicts).astype(np.float32),
         zmin=0,
         zmax=len(Verdict),
         colorscale=colorscale(),
         showscale=False,
-        customdata=np.round(np.stack(sides, axis=-1), 3).astype(np.float32),
-        text=found.grid(found.table.verdict),
+        customdata=np.round(np.stack(values, axis=-1), 3).astype(np.float32),
+        text=verdicts.grid(table.verdict),
         hovertemplate=(
             f"{x.symbol} = %{{x:.4g}}, {y.symbol} = %{{y:.4g}}<br><b>%{{text}}</b>, score %{{customdata[0]:.2f}}"
             "<br>trains with probability %{customdata[1]:.2f}"
@@ -205,10 +210,11 @@ def _draw_map(figure: go.Figure, place: dict[str, int], found: PhaseMap, x: Axis
     )
 
 
-def shades(found: PhaseMap) -> NDArray[np.float64]:
+def shades(verdicts: PhaseMap) -> NDArray[np.float64]:
     """The verdict's code, plus how far the score is from the threshold; shape (ny, nx), see ``colorscale``."""
-    codes, score = found.grid(found.table.verdict_code), found.grid(found.table.score)
-    threshold = found.table.threshold
+    table = verdicts.table
+    codes, score = verdicts.grid(table.verdict_code), verdicts.grid(table.score)
+    threshold = table.threshold
     feasible = (score - threshold) / max(1 - threshold, _SMALLEST)
     strength = np.where(codes == _FEASIBLE, feasible, 1 - score / max(threshold, _SMALLEST))
     return np.asarray(np.round(codes + 0.01 + 0.98 * np.clip(np.nan_to_num(strength, nan=1.0), 0.0, 1.0), 3))
@@ -244,7 +250,7 @@ def _draw_lines(figure: go.Figure, place: dict[str, int], lines: TheoryLines) ->
 
 def _add_legend(figure: go.Figure, maps: Sequence[PhaseMap], scales: Sequence[DepthScales]) -> None:
     """Entries of their own, since the map itself has one look for each verdict and each panel repeats the lines."""
-    present = {int(code) for found in maps for code in np.unique(found.table.verdict_code)}
+    present = {int(code) for verdicts in maps for code in np.unique(verdicts.table.verdict_code)}
     for code, verdict in enumerate(Verdict):
         if code in present:
             marker = {"symbol": "square", "size": 12, "color": theme.COLORS[verdict]}
@@ -258,15 +264,15 @@ def _add_legend(figure: go.Figure, maps: Sequence[PhaseMap], scales: Sequence[De
 def line_names(scales: Sequence[DepthScales], threshold: float = DEFAULT_THRESHOLD) -> tuple[str, ...]:
     """The three lines, with the depths along them in units of the depth scales."""
 
-    def spread(found: Sequence[tuple[float, float] | None], symbol: str) -> str:
-        ends = [one for one in found if one is not None]
+    def spread(ranges: Sequence[tuple[float, float] | None], symbol: str) -> str:
+        ends = [ends for ends in ranges if ends is not None]
         if not ends:
             return ""
-        low, high = (f"{one:.2g}" for one in (min(end[0] for end in ends), max(end[1] for end in ends)))
+        low, high = f"{min(low for low, _ in ends):.2g}", f"{max(high for _, high in ends):.2g}"
         return f": L = {low if low == high else f'{low} to {high}'} {symbol}"
 
     return (
         "order | chaos: χ<sub>1</sub> = 1",
-        f"trainability {threshold:g}{spread([one.trains for one in scales], 'ξ<sub>1</sub>')}",
-        f"generalization {threshold:g}{spread([one.generalizes for one in scales], 'ξ<sub>*</sub>')}",
+        f"trainability {threshold:g}{spread([scale.trains for scale in scales], 'ξ<sub>1</sub>')}",
+        f"generalization {threshold:g}{spread([scale.generalizes for scale in scales], 'ξ<sub>*</sub>')}",
     )

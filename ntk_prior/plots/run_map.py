@@ -54,9 +54,11 @@ def map_of_run(
     why = lacks_map(prior, trials, x, y)
     if why is None:
         assert prior is not None, "only a prior has a map"
-        said = (prior.task, prior.budget)
         try:
-            return RunMap(phase_diagram(*said, x, y, {}, trials, prior.calibration, outcome_name, threshold), None)
+            figure = phase_diagram(
+                prior.task, prior.budget, x, y, {}, trials, prior.calibration, outcome_name, threshold
+            )
+            return RunMap(figure, None)
         except (TypeError, ValueError) as error:
             why = f"the theory does not take a value of these trials ({error})"
     figure = trials_figure(trials, x, y, outcome_name, threshold)
@@ -75,16 +77,16 @@ def lacks_map(prior: NTKPrior | None, trials: Sequence[RunTrial], x: Axis, y: Ax
         return "the prior is not at hand"
     every = max(1, len(trials) // ASKED)
     # The map is the predictor's, whatever slower judge the prior may ask besides.
-    said_of = (prior.task, prior.budget, prior.to_architecture)
-    fast = NTKPrior(*said_of, calibration=prior.calibration, threshold=prior.threshold)
-    said = [ask(fast, trial.config) for trial in trials[::every]]
-    reasons = Counter(one.reason for one in said if one.score is None)
-    if said and all(getattr(one, "architecture", None) is None for one in said):
+    settings = (prior.task, prior.budget, prior.to_architecture)
+    fast = NTKPrior(*settings, calibration=prior.calibration, threshold=prior.threshold)
+    judgements = [ask(fast, trial.config) for trial in trials[::every]]
+    reasons = Counter(judgement.reason for judgement in judgements if judgement.score is None)
+    if judgements and all(getattr(judgement, "architecture", None) is None for judgement in judgements):
         mapping = "" if prior.to_architecture else "; a prior that is read from a file carries no to_architecture"
         return f"the prior cannot read these trials' parameters: {reasons.most_common(1)[0][0]}{mapping}"
-    strange = [one.name for one in (x, y) if one.name not in AXES]
+    strange = [axis.name for axis in (x, y) if axis.name not in AXES]
     if strange:
         return f"the prior does not know {' and '.join(strange)}"
-    if said and all(one.verdict == Verdict.OUTSIDE_THEORY for one in said):
+    if judgements and all(judgement.verdict == Verdict.OUTSIDE_THEORY for judgement in judgements):
         return f"the prior has nothing to say of these trials: {reasons.most_common(1)[0][0]}"
     return None
