@@ -10,11 +10,11 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from ntk_prior.decision.records import Record
+from ntk_prior.decision import ATTRIBUTE, Record
 from ntk_prior.report import Row, Run
 from ntk_prior.runs.trial import RunTrial
 from ntk_prior_cli.optuna_storage import NOTES
-from ntk_prior_optuna.history import ATTRIBUTE, refused_before
+from ntk_prior_optuna.history import refused_before
 from ntk_prior_optuna.run import evidence, logarithmic, plotted_refusals, plotted_trial, settings_of, threshold_of
 
 _LONGEST = 500

@@ -12,7 +12,7 @@ except ModuleNotFoundError as error:
 from ntk_prior_optuna import visualization
 from ntk_prior_optuna.finished import finished_trials
 from ntk_prior_optuna.gate import prune_if_infeasible
-from ntk_prior_optuna.review import review
+from ntk_prior_optuna.hindsight import review
 from ntk_prior_optuna.sampler import NTKPriorSampler
 
 __all__ = ["NTKPriorSampler", "finished_trials", "prune_if_infeasible", "review", "visualization"]

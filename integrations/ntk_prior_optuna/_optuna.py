@@ -1,13 +1,19 @@
-"""The few things of Optuna that no public name gives, in one place, for Optuna 4.8 to 5."""
+"""All that this package uses of Optuna besides its public names, in Optuna 4.8 to 5.
+
+``_optuna_check`` looks whether it is still where it was.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from typing import Any
 
-from optuna import Study, logging
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution
 from optuna.samplers import (
     BaseSampler,
     BruteForceSampler,
@@ -17,18 +23,16 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
-from optuna.samplers._lazy_random_state import LazyRandomState
-from optuna.trial import FrozenTrial, TrialState
-
-from ntk_prior.decision.judgement import Judgement, Silence
-
-_logger = logging.get_logger("optuna.ntk_prior")
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 _MAX_ATTRIBUTE_LENGTH = 2045
 """Longest system attribute that every storage takes."""
 
-_RELATIVE_PARAMS = re.compile(r"(.+:relative_params):\d+")
-_POINT_TO_TELL = "x_for_tell"
+RELATIVE_PARAMS = re.compile(r"(.+:relative_params):\d+")
+"""System attributes with the parts of the point that a running trial will use, for samplers in other workers."""
+
+POINT_TO_TELL = "x_for_tell"
+"""System attribute with the point that CMA-ES with margin learns from."""
 
 
 def nested(sampler: BaseSampler) -> Iterator[BaseSampler]:
@@ -66,11 +70,76 @@ def draws_uniformly(sampler: BaseSampler, study: Study) -> bool:
     return len(finished) < innermost[0]._n_startup_trials
 
 
-def trials_of(study: Study) -> list[FrozenTrial]:
+def trials_for_sampler(study: Study) -> list[FrozenTrial]:
+    """The trials of a study by number, as the base sampler reads them for this trial."""
+    return study._get_trials(deepcopy=False, use_cache=True)
+
+
+def trials_for_objective(study: Study) -> list[FrozenTrial]:
     """The trials of a study by number, as the base sampler has read them for this trial if it has."""
     # A thread that never asks for trials would keep what it once read for ever.
     own = study._thread_local
     return study._get_trials(deepcopy=False, use_cache=own.in_optimize_loop or own.cached_all_trials is not None)
+
+
+def frozen(trial: Trial) -> FrozenTrial:
+    """What a running trial knows of itself."""
+    return trial._cached_frozen_trial
+
+
+def id_of(trial: FrozenTrial) -> int:
+    """The number by which a storage knows a trial."""
+    return trial._trial_id
+
+
+def place_of(study: Study) -> tuple[Any, tuple[int, str]]:
+    """The storage of a study, and by what the study is known there."""
+    return study._storage, (study._study_id, study.study_name)
+
+
+def note_trial(study: Study, trial: FrozenTrial, name: str, value: Any) -> None:
+    """Set a user attribute of a trial that may still run, where its objective reads it as well."""
+    study._storage.set_trial_user_attr(trial._trial_id, name, value)
+    # The running trial reads its own copy, as after Trial.set_user_attr.
+    trial.user_attrs[name] = value
+
+
+def note_finished_trial(study: Study, trial: FrozenTrial, name: str, value: Any) -> None:
+    """Set a user attribute of a trial whose objective has ended."""
+    study._storage.set_trial_user_attr(trial._trial_id, name, value)
+
+
+def set_system_attribute(study: Study, trial: FrozenTrial, name: str, value: Any) -> None:
+    """Set a system attribute of a trial."""
+    study._storage.set_trial_system_attr(trial._trial_id, name, value)
+
+
+def study_note(study: Study, name: str) -> Any:
+    """A user attribute of a study, by its storage, since a pruner's stand-in for a study has no attributes."""
+    return study._storage.get_study_user_attrs(study._study_id).get(name)
+
+
+def note_study(study: Study, name: str, value: Any) -> None:
+    """Set a user attribute of a study."""
+    study._storage.set_study_user_attr(study._study_id, name, value)
+
+
+def study_system_attribute(study: Study, name: str) -> Any:
+    """A system attribute of a study."""
+    return study._storage.get_study_system_attrs(study._study_id).get(name)
+
+
+def set_study_system_attribute(study: Study, name: str, value: Any) -> None:
+    """Set a system attribute of a study."""
+    study._storage.set_study_system_attr(study._study_id, name, value)
+
+
+def holds(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a value lies in a distribution."""
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except (TypeError, ValueError):
+        return False
 
 
 def fixed_params(sampler: BaseSampler, trial: FrozenTrial) -> dict[str, Any]:
@@ -97,40 +166,55 @@ def is_given(trial: FrozenTrial) -> bool:
     return bool(enqueued_params(trial)) or is_retried(trial)
 
 
-def warn_if_failed(judgement: Judgement, number: int, told: set[str]) -> None:
-    """Tell the user, as Optuna does, that the prior raised an error for the parameters of a trial.
-
-    Texts differ from trial to trial where they hold values, so each kind of error is told of once.
-
-    Args:
-        judgement: What the prior said.
-        number: Of the trial.
-        told: Kinds of warnings that the user knows of, to which this one is added.
-    """
-    if not isinstance(judgement, Silence) or not judgement.failed or judgement.kind in told:
-        return
-    told.add(judgement.kind)
-    _logger.warning(
-        f"Trial {number} was not judged: {judgement.reason} (the log does not repeat this for other trials)"
-    )
-
-
 def reseed(sampler: BaseSampler, seed: int) -> None:
     """Seed every random state that a sampler of Optuna's holds, and those of the samplers inside it."""
-    for position, state in enumerate(_random_states(sampler, set())):
-        state.rng.seed((seed + position) % 2**32)
+    for position, state in enumerate(random_states(sampler, set())):
+        state.seed((seed + position) % 2**32)
 
 
-def _random_states(sampler: BaseSampler, seen: set[int]) -> Iterator[LazyRandomState]:
+def random_states(sampler: BaseSampler, seen: set[int]) -> Iterator[np.random.RandomState]:
+    """The random states of a sampler and of those inside it, but for those of objects whose ids are in ``seen``."""
     seen.add(id(sampler))
     for value in vars(sampler).values():
         if id(value) in seen:
             continue
-        if isinstance(value, LazyRandomState):
+        if isinstance(value, BaseSampler):
+            yield from random_states(value, seen)
+        elif isinstance(state := getattr(value, "rng", None), np.random.RandomState):
+            # Optuna's LazyRandomState makes it when it is asked for it.
             seen.add(id(value))
-            yield value
-        elif isinstance(value, BaseSampler):
-            yield from _random_states(value, seen)
+            yield state
+
+
+def generator_of(sampler: TPESampler) -> np.random.RandomState:
+    """TPE's random numbers."""
+    return sampler._rng.rng
+
+
+def watch_candidates(base: TPESampler, heard: Callable[[Mapping[str, Any], Mapping[str, Any], Any], object]) -> Any:
+    """A copy of a TPE sampler, with the same random numbers, that tells of the candidates of its draws.
+
+    Args:
+        base: The sampler.
+        heard: Called in each draw with the space, the candidates by parameter, each of shape (n,), and by what TPE
+            compares them, shape (n,); more is better.
+    """
+    spied: Any = copy(base)
+    space: Mapping[str, Any] = {}
+
+    def sample(study: Any, trial: Any, search_space: Any) -> Any:
+        nonlocal space
+        space = search_space
+        return TPESampler._sample(spied, study, trial, search_space)
+
+    def compare(candidates: Any, below: Any, above: Any) -> Any:
+        gains = base._compute_acquisition_func(candidates, below, above)
+        heard(space, candidates, gains)
+        return gains
+
+    spied._sample = sample
+    spied._compute_acquisition_func = compare
+    return spied
 
 
 class DraftStudy:
@@ -140,9 +224,9 @@ class DraftStudy:
     its generation). Only those of the draw that is launched may reach the storage. Everything else passes through.
     """
 
-    def __init__(self, study: Study, trial_id: int) -> None:
+    def __init__(self, study: Study, trial: FrozenTrial) -> None:
         self._drafted_study = study
-        self._storage = _DraftStorage(study._storage, trial_id)
+        self._storage = _DraftStorage(study._storage, trial._trial_id)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._drafted_study, name)
@@ -187,14 +271,14 @@ def publish(
         params: The point that is launched.
         own: Whether it is the base sampler's own draw.
     """
-    if not own and _POINT_TO_TELL in writes:
+    if not own and POINT_TO_TELL in writes:
         # CMA-ES with margin learns from this attribute instead of the parameters: a foreign point must not bear it.
         return
     for key, value in writes.items():
-        if not _RELATIVE_PARAMS.fullmatch(key):
-            study._storage.set_trial_system_attr(trial._trial_id, key, value)
-    for prefix in {match[1]: None for key in writes if (match := _RELATIVE_PARAMS.fullmatch(key))}:
+        if not RELATIVE_PARAMS.fullmatch(key):
+            set_system_attribute(study, trial, key, value)
+    for prefix in {match[1]: None for key in writes if (match := RELATIVE_PARAMS.fullmatch(key))}:
         text = json.dumps(params)
         for start in range(0, len(text), _MAX_ATTRIBUTE_LENGTH):
             part = text[start : start + _MAX_ATTRIBUTE_LENGTH]
-            study._storage.set_trial_system_attr(trial._trial_id, f"{prefix}:{start // _MAX_ATTRIBUTE_LENGTH}", part)
+            set_system_attribute(study, trial, f"{prefix}:{start // _MAX_ATTRIBUTE_LENGTH}", part)

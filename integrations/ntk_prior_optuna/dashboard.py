@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial
 
 from ntk_prior import NTKPrior
 from ntk_prior.checks import require_integer, shown
-from ntk_prior.decision.trust import EVIDENCE_WINDOW, trust_in_view_of, withdrawn_verdicts
+from ntk_prior.decision import EVIDENCE_WINDOW, trust_in_view_of, withdrawn_verdicts
 from ntk_prior.plots import theme
 from ntk_prior.plots.bidi import isolated
 from ntk_prior.plots.savings import unscreened_in_words

@@ -9,14 +9,23 @@ from typing import Any
 import optuna
 
 from ntk_prior.checks import shown
-from ntk_prior.decision.draws import Drawn
-from ntk_prior.decision.judgement import Judgement, Prior, ask, own_threshold, score_of, with_threshold
-from ntk_prior.decision.records import Record
-from ntk_prior.decision.screen import Screen
-from ntk_prior_optuna._optuna import is_given, trials_of, warn_if_failed
-from ntk_prior_optuna.history import ATTRIBUTE, Histories, History
+from ntk_prior.decision import (
+    ATTRIBUTE,
+    Drawn,
+    Judgement,
+    Prior,
+    Record,
+    Screen,
+    ask,
+    own_threshold,
+    score_of,
+    with_threshold,
+)
+from ntk_prior_optuna._optuna import frozen, is_given, trials_for_objective
+from ntk_prior_optuna._optuna_check import warn_of_changes
+from ntk_prior_optuna.history import Histories, History
+from ntk_prior_optuna.notices import warn_if_failed, warn_if_fallen_silent, warn_if_silent, warn_if_withdrawn
 from ntk_prior_optuna.sampler import BYPASSED, found_in
-from ntk_prior_optuna.silence import warn_if_fallen_silent, warn_if_silent
 
 _WITHOUT_SAMPLER = Histories()
 """The studies whose samplers know nothing of the prior."""
@@ -81,6 +90,7 @@ def prune_if_infeasible(
             f"constraint: expected Optuna 5 or newer, which has Trial.set_constraint, received {optuna.__version__}: "
             "upgrade Optuna, or leave constraint=False"
         )
+    warn_of_changes()
     screen = _screen(trial, prior, threshold, epsilon, seed)
     judgement = ask(with_threshold(prior, screen.threshold), trial.params if config is None else config)
     history = _history(trial.study)
@@ -91,6 +101,7 @@ def prune_if_infeasible(
     drawn = _drawn(trial, screen, noted, judgement, history)
     refused = drawn not in (*BYPASSED, Drawn.ENQUEUED) and screen.refuses(judgement)
     if refused:
+        warn_if_withdrawn(history, screen.threshold)
         refused = screen.refuses(judgement, history.withdrawn(screen.threshold))
     # At most two notes a trial: the sampler's, and then either a better one or the constraint.
     changed = noted is None or noted.drawn is not drawn or noted.score != score_of(judgement)
@@ -122,7 +133,7 @@ def _screen(
 
 def _drawn(trial: optuna.Trial, screen: Screen, noted: Record | None, judgement: Judgement, history: History) -> Drawn:
     """How the configuration was drawn, by the sampler's note or, where the prior had no say, by the coin."""
-    if is_given(trial._cached_frozen_trial):
+    if is_given(frozen(trial)):
         return Drawn.ENQUEUED
     if noted is not None and noted.drawn not in (Drawn.UNSEEN, Drawn.UNJUDGED):
         return noted.drawn
@@ -135,5 +146,5 @@ def _drawn(trial: optuna.Trial, screen: Screen, noted: Record | None, judgement:
 def _history(study: optuna.Study) -> History:
     """The history of a study, the same that its sampler has."""
     sampler = found_in(study.sampler)
-    histories = _WITHOUT_SAMPLER if sampler is None else sampler._histories
-    return histories.of(study, trials_of(study))
+    histories = _WITHOUT_SAMPLER if sampler is None else sampler.histories
+    return histories.of(study, trials_for_objective(study))

@@ -13,25 +13,28 @@ from threading import Lock
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from optuna import Study, logging
+from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from ntk_prior.decision.draws import Drawn, Scored
-from ntk_prior.decision.notices import withdrawal_notices
-from ntk_prior.decision.records import Record, RefusedDraw
-from ntk_prior.decision.trust import EVIDENCE_WINDOW, Evidence, Trust, trust_in_view_of, withdrawn_verdicts
-from ntk_prior_optuna._optuna import is_given, is_retried
+from ntk_prior.decision import (
+    ATTRIBUTE,
+    EVIDENCE_WINDOW,
+    Drawn,
+    Evidence,
+    Record,
+    RefusedDraw,
+    Scored,
+    Trust,
+    trust_in_view_of,
+    withdrawn_verdicts,
+)
+from ntk_prior_optuna._optuna import is_given, is_retried, place_of, trials_for_sampler
 from ntk_prior_optuna.branches import Branches
 from ntk_prior_optuna.space import is_certain, translated
 
-_logger = logging.get_logger("optuna.ntk_prior")
-
-ATTRIBUTE = "ntk_prior"
-"""Name of the user attribute with a trial's record or a study's settings, and of the constraint."""
-
-REFUSED = "ntk_prior:refused"
+REFUSED = f"{ATTRIBUTE}:refused"
 """Name of the system attribute with the draws that were refused before a trial."""
 
 REFUSED_KEPT = 32
@@ -76,7 +79,6 @@ class History:
         self._open: set[int] = set()
         self._evidence: tuple[Evidence, ...] = ()
         self._standings: dict[float, Standing] = {}
-        self._withdrawn: frozenset[str] = frozenset()
         self.branches = Branches()
         """The space that the trials span."""
         self.silent = 0
@@ -85,6 +87,8 @@ class History:
         """What the study's user attribute says of its sampler, as far as this process knows."""
         self.told: set[str] = set()
         """Kinds of warnings that this process has given."""
+        self.told_withdrawn: frozenset[str] = frozenset()
+        """Verdicts of which this process has said that they are withdrawn."""
         self.given: dict[str, CategoricalDistribution] = {}
         """Categorical distributions as the objective gave them to this process."""
         self.plans: dict[int, Plan] = {}
@@ -98,16 +102,12 @@ class History:
             self.plans.pop(next(iter(self.plans)), None)
 
     def trust(self, threshold: float) -> Trust:
-        """How far the prior is still believed, see ``ntk_prior.decision.trust.trust_in_view_of``."""
+        """How far the prior is still believed, see ``decision.trust_in_view_of``."""
         return self._standing(threshold).trust
 
-    def withdrawn(self, threshold: float) -> frozenset[str]:
-        """Verdicts that finished trials contradict (``decision.trust``); the log says when that changes."""
-        found = self._standing(threshold).withdrawn
-        for notice in withdrawal_notices(self._withdrawn, found):
-            _logger.warning(notice)
-        self._withdrawn = frozenset(found)
-        return self._withdrawn
+    def withdrawn(self, threshold: float) -> Mapping[str, str]:
+        """Verdicts that finished trials contradict (``decision.withdrawn_verdicts``), with the reasons."""
+        return self._standing(threshold).withdrawn
 
     def _standing(self, threshold: float) -> Standing:
         standings = self._standings
@@ -202,8 +202,13 @@ def was_refused(trial: FrozenTrial, record: Record) -> bool:
     """Whether the gate stopped the trial; where a constraint was asked for, that alone says so."""
     if trial.state != TrialState.PRUNED:
         return False
+    return record.refused or (constraint_of(trial) or 0.0) > 0
+
+
+def constraint_of(trial: FrozenTrial) -> float | None:
+    """The constraint that the gate has set; None where it has set none, as before Optuna 5."""
     constraints: Mapping[str, float] = getattr(trial, "constraints", {})
-    return record.refused or constraints.get(ATTRIBUTE, 0.0) > 0
+    return constraints.get(ATTRIBUTE)
 
 
 def _losses(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> tuple[float, ...]:
@@ -228,7 +233,7 @@ class Histories:
             trials: Its trials by number; None for those that the base sampler sees.
         """
         if trials is None:
-            trials = study._get_trials(deepcopy=False, use_cache=True)
+            trials = trials_for_sampler(study)
         with self._lock:
             history = self._kept(study)
             history.update(trials, study.directions)
@@ -240,8 +245,8 @@ class Histories:
             return self._kept(study)
 
     def _kept(self, study: Study) -> History:
-        of_storage = self._by_storage.setdefault(study._storage, {})
-        return of_storage.setdefault((study._study_id, study.study_name), History())
+        storage, name = place_of(study)
+        return self._by_storage.setdefault(storage, {}).setdefault(name, History())
 
     def __reduce__(self) -> tuple[type[Histories], tuple[()]]:
         return Histories, ()

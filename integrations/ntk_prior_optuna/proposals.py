@@ -12,12 +12,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial
 
-from ntk_prior.decision.draws import Draw
-from ntk_prior.decision.screen import Screen
-from ntk_prior_optuna._optuna import DraftStudy, draws_uniformly, is_expensive
+from ntk_prior.decision import Draw, Screen
+from ntk_prior_optuna._optuna import DraftStudy, draws_uniformly, holds, is_expensive
 from ntk_prior_optuna.history import History
 from ntk_prior_optuna.runners_up import RunnersUp
-from ntk_prior_optuna.space import JointSpace, Space, holds, single_value, translated, uniform_draw
+from ntk_prior_optuna.space import JointSpace, Space, single_value, translated, uniform_draw
 
 EXPENSIVE_DRAWS = 3
 """Draws taken from a base sampler that needs a tenth of a second or more for each."""
@@ -103,7 +102,7 @@ class Proposals:
         asked = base if remembers is None else remembers.sampler
         inferred = self._space.of_base() if isinstance(self._space, JointSpace) else self._space
         for _ in range(EXPENSIVE_DRAWS) if is_expensive(base) else repeat(None):
-            draft = DraftStudy(study, trial._trial_id)
+            draft = DraftStudy(study, trial)
             seen = cast("Study", draft)
             relative = self._translated(asked.sample_relative(seen, trial, inferred), inferred)
             self._writes = draft.writes
@@ -193,7 +192,7 @@ class OneParameter:
     def of_base(self) -> Iterator[Draw[Any]]:
         """Draws of the base sampler's independent sampler."""
         base, _, study, trial, history = self._asked
-        seen = cast("Study", DraftStudy(study, trial._trial_id))
+        seen = cast("Study", DraftStudy(study, trial))
         stored = history.branches.latest.get(self._name, self._distribution)
         while True:
             yield self._draw(drawn_alone(base, seen, trial, self._name, stored, self._distribution))

@@ -14,14 +14,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ntk_prior import DEFAULT_THRESHOLD, NTKPrior
 from ntk_prior.checks import shown
-from ntk_prior.decision.draws import Drawn
-from ntk_prior.decision.judgement import Prior, ask
-from ntk_prior.decision.records import Record
-from ntk_prior.decision.trust import Evidence
+from ntk_prior.decision import ATTRIBUTE, Drawn, Evidence, Prior, Record, ask
 from ntk_prior.plots.axes import Axis
 from ntk_prior.plots.slices import map_axes
 from ntk_prior.runs.trial import RunTrial, in_fields
-from ntk_prior_optuna.history import ATTRIBUTE, evidence_of, refused_before, was_refused
+from ntk_prior_optuna.history import evidence_of, refused_before, was_refused
 from ntk_prior_optuna.sampler import found_in
 
 Target = Callable[[FrozenTrial], float]
@@ -178,7 +175,7 @@ def settings_of(study: optuna.Study) -> Mapping[str, Any]:
 def prior_of(study: optuna.Study) -> NTKPrior | None:
     """The prior of the study's ``NTKPriorSampler``; None where it has none, or one of another kind."""
     own = found_in(study.sampler)
-    return own._prior if own is not None and isinstance(own._prior, NTKPrior) else None
+    return own.prior if own is not None and isinstance(own.prior, NTKPrior) else None
 
 
 def logarithmic(study: optuna.Study) -> dict[str, bool]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
+
+from ntk_prior_optuna._optuna import generator_of, watch_candidates
 
 MOST_RANKS = 200
 """Combinations of ranks that are tried for one trial."""
@@ -43,12 +44,8 @@ class RunnersUp:
 
     def __init__(self, base: TPESampler) -> None:
         self._base = base
-        self._space: Mapping[str, BaseDistribution] = {}
         self._drawn: list[_Drawn] = []
-        spied: Any = copy(base)
-        spied._sample = self._sample
-        spied._compute_acquisition_func = self._gains
-        self.sampler: BaseSampler = spied
+        self.sampler: BaseSampler = watch_candidates(base, lambda *told: self._drawn.append(_Drawn(*told)))
 
     def further(self) -> Iterator[dict[str, Any]]:
         """Further draws of all parameters that have been drawn; none if TPE has not fitted anything yet.
@@ -69,18 +66,9 @@ class RunnersUp:
         if len(sizes) == 1:
             yield from ([rank] for rank in range(1, sizes[0]))
         elif sizes:
-            generator = self._base._rng.rng
+            generator = generator_of(self._base)
             for _ in range(MOST_RANKS):
                 yield [int(rank) - 1 for rank in np.minimum(generator.geometric(0.5, len(sizes)), sizes)]
-
-    def _sample(self, study: Any, trial: Any, search_space: Any) -> Any:
-        self._space = search_space
-        return TPESampler._sample(self.sampler, study, trial, search_space)  # type: ignore[arg-type]
-
-    def _gains(self, candidates: Any, below: Any, above: Any) -> Any:
-        gains = self._base._compute_acquisition_func(candidates, below, above)
-        self._drawn.append(_Drawn(self._space, candidates, gains))
-        return gains
 
 
 def _joined(ranked: Sequence[Sequence[dict[str, Any]]], ranks: Sequence[int]) -> dict[str, Any]:

@@ -13,14 +13,48 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from ntk_prior.checks import shown
-from ntk_prior.decision.draws import Choice, Draw, Drawn
-from ntk_prior.decision.judgement import Judgement, Prior, Silence, ask, own_threshold, score_of, with_threshold
-from ntk_prior.decision.records import Record
-from ntk_prior.decision.screen import DEFAULT_CANDIDATES, DEFAULT_EPSILON, DEFAULT_MAX_DRAWS, Screen
-from ntk_prior_optuna._optuna import fixed_params, is_given, nested, publish, repeats_itself, reseed, warn_if_failed
-from ntk_prior_optuna.history import ATTRIBUTE, REFUSED, Histories, History, Plan, stored_refusals
+from ntk_prior.decision import (
+    ATTRIBUTE,
+    DEFAULT_CANDIDATES,
+    DEFAULT_EPSILON,
+    DEFAULT_MAX_DRAWS,
+    Choice,
+    Draw,
+    Drawn,
+    Judgement,
+    Prior,
+    Record,
+    Screen,
+    Silence,
+    ask,
+    own_threshold,
+    score_of,
+    with_threshold,
+)
+from ntk_prior_optuna._optuna import (
+    fixed_params,
+    id_of,
+    is_given,
+    nested,
+    note_finished_trial,
+    note_study,
+    note_trial,
+    publish,
+    repeats_itself,
+    reseed,
+    set_system_attribute,
+    study_note,
+)
+from ntk_prior_optuna._optuna_check import warn_of_changes
+from ntk_prior_optuna.history import REFUSED, Histories, History, Plan, constraint_of, stored_refusals
+from ntk_prior_optuna.notices import (
+    warn_if_failed,
+    warn_if_fallen_silent,
+    warn_if_silent,
+    warn_if_withdrawn,
+    warn_of_unread,
+)
 from ntk_prior_optuna.proposals import Asked, OneParameter, Proposals, drawn_alone
-from ntk_prior_optuna.silence import warn_if_fallen_silent, warn_if_silent, warn_of_unread
 from ntk_prior_optuna.space import JointSpace, Space, require_space
 
 BYPASSED = (Drawn.PLAIN, Drawn.UNJUDGED, Drawn.UNSEEN)
@@ -126,15 +160,16 @@ class NTKPriorSampler(BaseSampler):
             raise TypeError(f"base_sampler: expected an Optuna sampler or None, received {shown(base_sampler)}")
         if base_sampler is not None and found_in(base_sampler) is not None:
             raise ValueError(f"base_sampler: expected a sampler without a prior of its own, received {base_sampler}")
+        warn_of_changes()
         limit = own_threshold(prior) if threshold is None else threshold
-        self._prior = with_threshold(prior, limit)
+        self.prior = with_threshold(prior, limit)
         self._base_sampler = TPESampler() if base_sampler is None else base_sampler
         self._declared = None if search_space is None else require_space(search_space)
         self._seeded = seed is not None
         coins = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self.screen = Screen(limit, epsilon, max_draws, coins, candidates)
         self._gate_only = repeats_itself(self._base_sampler)
-        self._histories = Histories()
+        self.histories = Histories()
 
     def __str__(self) -> str:
         return f"{type(self).__name__}({self._base_sampler})"
@@ -148,16 +183,17 @@ class NTKPriorSampler(BaseSampler):
         self._base_sampler.before_trial(study, trial)
         copied = Record.from_json(trial.user_attrs.get(ATTRIBUTE)) is not None
         if copied or trial.params:
-            self._note(study, trial, Record.from_judgement(ask(self._prior, trial.params or None), Drawn.ENQUEUED))
+            record = Record.from_judgement(ask(self.prior, trial.params or None), Drawn.ENQUEUED)
+            note_trial(study, trial, ATTRIBUTE, record.to_json())
         if REFUSED in trial.system_attrs:
-            study._storage.set_trial_system_attr(trial._trial_id, REFUSED, [])
+            set_system_attribute(study, trial, REFUSED, [])
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The base sampler's relative space, united with the declared one and that of the finished trials."""
         inferred = self._base_sampler.infer_relative_search_space(study, trial)
         if self._gate_only:
             return inferred
-        history = self._histories.of(study)
+        history = self.histories.of(study)
         known = {**(self._declared or {}), **history.branches.latest, **inferred}
         drawn = (name for name in known if name in inferred or self._is_drawn(name, known[name], history))
         joint = {name: self._as_given(name, known[name], history) for name in sorted(drawn)}
@@ -171,7 +207,7 @@ class NTKPriorSampler(BaseSampler):
             return self._base_sampler.sample_relative(study, trial, search_space)
         if self._seeded:
             reseed(self._base_sampler, self.screen.tuner_seed(trial.number))
-        history = self._histories.of(study)
+        history = self.histories.of(study)
         self._note_settings(study, history)
         fixed = {**fixed_params(self, trial), **fixed_params(study.sampler, trial)}
         asked = Asked(self._base_sampler, self.screen, study, trial, history)
@@ -184,12 +220,12 @@ class NTKPriorSampler(BaseSampler):
         publish(study, trial, point.writes, params, own=point.own)
         noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
         given = decided or is_given(trial) or (noted is not None and noted.drawn is Drawn.ENQUEUED)
-        history.plan(trial._trial_id, Plan(point.config, choice.drawn, is_noted=True))
+        history.plan(id_of(trial), Plan(point.config, choice.drawn, is_noted=True))
         record = Record.from_judgement(choice.judgement, Drawn.ENQUEUED if given else choice.drawn)
         if record.score is not None:
-            self._note(study, trial, record)
+            note_trial(study, trial, ATTRIBUTE, record.to_json())
         if choice.refused:
-            study._storage.set_trial_system_attr(trial._trial_id, REFUSED, stored_refusals(choice.refused))
+            set_system_attribute(study, trial, REFUSED, stored_refusals(choice.refused))
         return params
 
     def _chosen(
@@ -202,8 +238,9 @@ class NTKPriorSampler(BaseSampler):
         bypass: bool = False,
     ) -> Choice[T]:
         trust = history.trust(self.screen.threshold)
+        warn_if_withdrawn(history, self.screen.threshold)
         return self.screen.choose(
-            self._prior,
+            self.prior,
             trial.number,
             proposals,
             uniform,
@@ -220,22 +257,15 @@ class NTKPriorSampler(BaseSampler):
         declared = (self._declared or {}).get(name)
         return history.distribution(name, distribution) or declared
 
-    @staticmethod
-    def _note(study: Study, trial: FrozenTrial, record: Record) -> None:
-        study._storage.set_trial_user_attr(trial._trial_id, ATTRIBUTE, record.to_json())
-        # The running trial reads its own copy, as after Trial.set_user_attr.
-        trial.user_attrs[ATTRIBUTE] = record.to_json()
-
     def _note_settings(self, study: Study, history: History) -> None:
         """Keep in the study what a report should say of its sampler, unless this process knows that it is there."""
         settings = {"base_sampler": str(self._base_sampler)[:LONGEST_NAME], **vars(self.screen)}
         if not self._seeded:
             settings["seed"] = None
-        # By the storage, since the study may be a pruner's stand-in that has no attributes.
         if history.settings is None:
-            history.settings = study._storage.get_study_user_attrs(study._study_id).get(ATTRIBUTE)
+            history.settings = study_note(study, ATTRIBUTE)
         if history.settings != settings:
-            study._storage.set_study_user_attr(study._study_id, ATTRIBUTE, settings)
+            note_study(study, ATTRIBUTE, settings)
             history.settings = settings
 
     def sample_independent(
@@ -249,10 +279,10 @@ class NTKPriorSampler(BaseSampler):
             return self._base_sampler.sample_independent(study, trial, param_name, param_distribution)
         if self._seeded:
             reseed(self._base_sampler, self.screen.tuner_seed(trial.number, crc32(param_name.encode())))
-        history = self._histories.as_it_is(study)
+        history = self.histories.as_it_is(study)
         if isinstance(param_distribution, CategoricalDistribution):
             history.given[param_name] = param_distribution
-        plan = history.plans.get(trial._trial_id)
+        plan = history.plans.get(id_of(trial))
         if plan is None or plan.drawn in BYPASSED or param_name not in plan.config:
             stored = history.branches.latest.get(param_name, param_distribution)
             return drawn_alone(self._base_sampler, study, trial, param_name, stored, param_distribution)
@@ -260,14 +290,14 @@ class NTKPriorSampler(BaseSampler):
         single = OneParameter(asked, {**plan.config, **trial.params}, param_name, param_distribution)
         choice = self._chosen(trial, history, single.of_base(), single.uniform())
         drawn = choice.drawn if choice.drawn in (Drawn.UNIFORM, Drawn.BEST_OF_REFUSED) else plan.drawn
-        history.plan(trial._trial_id, Plan({**plan.config, param_name: choice.origin}, drawn, is_noted=False))
+        history.plan(id_of(trial), Plan({**plan.config, param_name: choice.origin}, drawn, is_noted=False))
         return choice.origin
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Leave it to the base sampler, then correct the note by the parameters that the trial has really used."""
         self._base_sampler.after_trial(study, trial, state, values)
-        history = self._histories.as_it_is(study)
-        plan = history.plans.pop(trial._trial_id, None)
+        history = self.histories.as_it_is(study)
+        plan = history.plans.pop(id_of(trial), None)
         if not trial.params:
             return
         params = history.params(trial)
@@ -275,11 +305,11 @@ class NTKPriorSampler(BaseSampler):
         as_planned = plan is not None and plan.is_noted and plan.config == params
         if as_planned and noted is not None and noted.score is not None:
             # The prior was asked about this configuration when it was drawn, and the note has its answer.
-            warn_of_unread(study, history.told, self._prior, params, noted.score)
+            warn_of_unread(study, history.told, self.prior, params, noted.score)
             return
-        judgement = ask(self._prior, params)
-        warn_of_unread(study, history.told, self._prior, params, score_of(judgement))
-        if (noted is not None and noted.gated) or f"constraints:{ATTRIBUTE}" in trial.system_attrs:
+        judgement = ask(self.prior, params)
+        warn_of_unread(study, history.told, self.prior, params, score_of(judgement))
+        if (noted is not None and noted.gated) or constraint_of(trial) is not None:
             return
         warn_if_failed(judgement, trial.number, history.told)
         warn_if_silent(study, trial.number, judgement)
@@ -287,7 +317,7 @@ class NTKPriorSampler(BaseSampler):
         drawn = self._drawn(trial, noted, plan, judgement)
         if noted is None or noted.drawn is not drawn or noted.score != score_of(judgement):
             record = Record.from_judgement(judgement, drawn)
-            study._storage.set_trial_user_attr(trial._trial_id, ATTRIBUTE, record.to_json())
+            note_finished_trial(study, trial, ATTRIBUTE, record.to_json())
 
     def _drawn(self, trial: FrozenTrial, noted: Record | None, plan: Plan | None, judgement: Judgement) -> Drawn:
         """How the configuration of a trial that has ended came about."""
@@ -310,4 +340,4 @@ class NTKPriorSampler(BaseSampler):
 
 def found_in(sampler: BaseSampler) -> NTKPriorSampler | None:
     """The ``NTKPriorSampler`` that a sampler is or wraps; None where there is none."""
-    return next((one for one in nested(sampler) if isinstance(one, NTKPriorSampler)), None)
+    return next((inner for inner in nested(sampler) if isinstance(inner, NTKPriorSampler)), None)

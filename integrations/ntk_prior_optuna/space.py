@@ -62,14 +62,6 @@ def translated(value: Any, source: BaseDistribution, target: BaseDistribution) -
     return target.to_external_repr(source.to_internal_repr(value))
 
 
-def holds(distribution: BaseDistribution, value: Any) -> bool:
-    """Whether a value lies in a distribution."""
-    try:
-        return bool(distribution._contains(distribution.to_internal_repr(value)))
-    except (TypeError, ValueError):
-        return False
-
-
 def single_value(distribution: BaseDistribution) -> Any:
     """The only value of a distribution whose ``single()`` holds."""
     if isinstance(distribution, CategoricalDistribution):

@@ -8,8 +8,7 @@ would be screened, say, or a search would end early. So ``warn_of_changes`` look
 from __future__ import annotations
 
 import inspect
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ import ray
 from ray.tune import ResultGrid
 from ray.tune.search import ConcurrencyLimiter, Searcher, variant_generator
 
+from ntk_prior.decision import Expectation, ExpectationsOf
 from ntk_prior.runs import ray_folder
 
 PLACEHOLDERS = ("__fn_ph", "__ref_ph")
@@ -30,20 +30,6 @@ HYPEROPT_DONE = 2
 """``hyperopt.JOB_STATE_DONE``."""
 
 _STORAGE = ("experiment_driver_staging_path", "experiment_fs_path", "storage_filesystem")
-
-
-class _Expectation(NamedTuple):
-    """Something of Ray's that is relied on.
-
-    Attributes:
-        what: It, and where it is expected.
-        holds: Whether it is there.
-        otherwise: What goes wrong if it is not.
-    """
-
-    what: str
-    holds: Callable[[], bool]
-    otherwise: str
 
 
 def _generator_states() -> str:
@@ -91,47 +77,47 @@ class _Nothing(Searcher):
 
 
 _EXPECTED = (
-    _Expectation(
+    Expectation(
         "parse_spec_vars in ray.tune.search.variant_generator",
         lambda: hasattr(variant_generator, "parse_spec_vars"),
         "search spaces cannot be read",
     ),
-    _Expectation(
+    Expectation(
         "the attributes _metric and _mode of ray.tune.search.Searcher",
         lambda: {"_metric", "_mode"} <= vars(Searcher(metric="loss", mode="min")).keys(),
         "the metric and mode that a Tuner gives do not reach the search algorithm",
     ),
-    _Expectation(
+    Expectation(
         "the attribute searcher of ray.tune.search.ConcurrencyLimiter",
         lambda: hasattr(ConcurrencyLimiter(_Nothing(metric="loss", mode="min"), 1), "searcher"),
         "limiters are not looked into, and a restored experiment loses the search algorithm's state",
     ),
-    _Expectation(
+    Expectation(
         f"the placeholders {PLACEHOLDERS[0]} and {PLACEHOLDERS[1]} in ray.tune.impl.placeholder",
         lambda: _placeholders() == PLACEHOLDERS,
         "the prior is asked about the Tuner's placeholders for functions and objects",
     ),
-    _Expectation(
+    Expectation(
         f"the storage of ray.tune.experiment.Trial, with {', '.join(_STORAGE)}",
         _keeps_storage,
         f"NTKPriorCallback cannot write {ray_folder.REJECTIONS}",
     ),
-    _Expectation(
+    Expectation(
         f"files {GENERATOR_STATES.format('*')} of ray.tune.search.search_generator.SearchGenerator",
         lambda: _generator_states() == GENERATOR_STATES,
         "NTKPriorSearch.restore does not find its state in an experiment's folder",
     ),
-    _Expectation(
+    Expectation(
         f"files {ray_folder.STATES.format('*')} of ray.tune.execution.tune_controller.TuneController",
         lambda: _experiment_states() == ray_folder.STATES,
         "reports and figures of an experiment's folder do not know its metric, nor which trials have ended",
     ),
-    _Expectation(
+    Expectation(
         f"a trial's files {ray_folder.PARAMS}, {ray_folder.RESULTS} and {ray_folder.ERROR} in ray.air.constants",
         lambda: _result_files() == (ray_folder.PARAMS, ray_folder.RESULTS, ray_folder.ERROR),
         "reports and figures of an experiment's folder do not find its trials",
     ),
-    _Expectation(
+    Expectation(
         "default_metric and default_mode in the attribute _experiment_analysis of ray.tune.ResultGrid",
         _knows_objective,
         "figures of results have to be given metric and mode",
@@ -165,14 +151,13 @@ _EXPECTED_OF: Mapping[str, Mapping[str, str]] = {
 }
 """What is used of each of Ray's search algorithms, and what goes wrong without it."""
 
-_checked: set[str] = set()
-"""What has been looked for in this process."""
+_EXPECTATIONS = ExpectationsOf("ntk_prior_ray", "Ray", ray.__version__)
 
 
 def warn_of_changes() -> None:
     """Warn, once a process, of each thing in Ray that is not where it was."""
     for expected in _EXPECTED:
-        _warn_unless(expected)
+        _EXPECTATIONS.warn_unless(expected)
 
 
 def warn_of_changes_in(base: Any) -> None:
@@ -185,8 +170,8 @@ def warn_of_changes_in(base: Any) -> None:
     kind = kinds[0] if kinds else type(base)
     if not kinds or kind.__name__ == "Searcher":
         return
-    _warn_unless(
-        _Expectation(
+    _EXPECTATIONS.warn_unless(
+        Expectation(
             f"one of {', '.join(_EXPECTED_OF)} as the name of {kind.__module__}.{kind.__name__}",
             lambda: kind.__name__ in _EXPECTED_OF,
             "its refused proposals are ended as those of a search algorithm without peculiarities",
@@ -194,24 +179,7 @@ def warn_of_changes_in(base: Any) -> None:
     )
     for name, otherwise in _EXPECTED_OF.get(kind.__name__, {}).items():
         where = f"the attribute {name} of {kind.__module__}.{kind.__name__}"
-        _warn_unless(_Expectation(where, lambda name=name: hasattr(base, name), otherwise))  # type: ignore[misc]
-
-
-def _warn_unless(expected: _Expectation) -> None:
-    if expected.what in _checked:
-        return
-    _checked.add(expected.what)
-    try:
-        found = expected.holds()
-    except (AttributeError, ImportError, TypeError, ValueError):
-        found = False
-    if not found:
-        warnings.warn(
-            f"ntk_prior_ray expected {expected.what}, which Ray {ray.__version__} does not have: {expected.otherwise}. "
-            "Use a release of ntk-prior that is tested with this Ray, or an older Ray",
-            RuntimeWarning,
-            stacklevel=4,
-        )
+        _EXPECTATIONS.warn_unless(Expectation(where, lambda name=name: hasattr(base, name), otherwise))  # type: ignore[misc]
 
 
 def domains_and_grids(space: dict[str, Any]) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]]:

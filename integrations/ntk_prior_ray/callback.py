@@ -13,8 +13,7 @@ from ray.tune.search import Searcher
 
 from ntk_prior import max_learning_rate
 from ntk_prior.checks import shown
-from ntk_prior.decision.judgement import Judgement, score_of
-from ntk_prior.decision.records import ATTRIBUTE
+from ntk_prior.decision import ATTRIBUTE, Judgement, score_of
 from ntk_prior.files import append_lines, expecting, parsed_json, write_file
 from ntk_prior.runs.ray_folder import REJECTIONS
 from ntk_prior_ray._ray import ExperimentFolder, unwrap

@@ -8,7 +8,7 @@ from typing import Any
 from ray.tune import Result, ResultGrid
 
 from ntk_prior.checks import require_choice, shown
-from ntk_prior.decision.judgement import Prior
+from ntk_prior.decision import Prior
 from ntk_prior.plots.review import Review
 from ntk_prior.runs.trial import RunTrial
 from ntk_prior_ray.objective import MODES, read_metrics

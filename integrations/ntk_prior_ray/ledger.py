@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ntk_prior.decision.records import Record, same
-from ntk_prior.decision.trust import EVIDENCE_WINDOW, Evidence, Trust, trust_in_view_of, withdrawn_verdicts
+from ntk_prior.decision import EVIDENCE_WINDOW, Evidence, Record, Trust, same, trust_in_view_of, withdrawn_verdicts
 
 REFUSALS_KEPT = 5_000
 """Refused proposals kept, the latest ones; every stored state holds them."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ntk_prior.checks import require_real, shown
-from ntk_prior.decision.judgement import Prior, ask, own_threshold, score_of
+from ntk_prior.decision import Prior, ask, own_threshold, score_of
 from ntk_prior_ray.space import Path, closest, leaves, replace_at, value_at
 
 STEPS = 12

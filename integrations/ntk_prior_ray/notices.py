@@ -6,8 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ntk_prior.decision.judgement import Judgement, Prior, Silence, score_of
-from ntk_prior.decision.notices import unread_notice, withdrawal_notices
+from ntk_prior.decision import Judgement, Prior, Silence, score_of, unread_notice, withdrawal_notices
 from ntk_prior_ray.space import Config, flatten
 
 SILENT_DRAWS_BEFORE_WARNING = 16

@@ -9,10 +9,7 @@ from typing import NamedTuple
 
 from ray.tune.search import Searcher
 
-from ntk_prior.decision.draws import Choice, Draw, Drawn
-from ntk_prior.decision.judgement import Judgement, Prior, score_of
-from ntk_prior.decision.screen import Screen
-from ntk_prior.decision.trust import Trust
+from ntk_prior.decision import Choice, Draw, Drawn, Judgement, Prior, Screen, Trust, score_of
 from ntk_prior_ray.ledger import Ledger
 from ntk_prior_ray.notices import Notices
 from ntk_prior_ray.space import Config, TrialSpace, flatten

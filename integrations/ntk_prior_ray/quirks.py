@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 from ray.tune.search import Searcher
 
-from ntk_prior.decision.records import ATTRIBUTE
-from ntk_prior.decision.screen import DEFAULT_CANDIDATES
+from ntk_prior.decision import ATTRIBUTE, DEFAULT_CANDIDATES
 from ntk_prior_ray import _ray
 from ntk_prior_ray.space import Config
 

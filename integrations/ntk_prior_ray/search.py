@@ -13,11 +13,21 @@ import numpy as np
 from ray.tune.search import Searcher
 
 from ntk_prior.checks import require_choice, shown
-from ntk_prior.decision.draws import Choice, Drawn
-from ntk_prior.decision.judgement import Judgement, Prior, ask, own_threshold, score_of, with_threshold
-from ntk_prior.decision.records import Record
-from ntk_prior.decision.screen import DEFAULT_EPSILON, DEFAULT_MAX_DRAWS, Screen
-from ntk_prior.decision.trust import Trust
+from ntk_prior.decision import (
+    DEFAULT_EPSILON,
+    DEFAULT_MAX_DRAWS,
+    Choice,
+    Drawn,
+    Judgement,
+    Prior,
+    Record,
+    Screen,
+    Trust,
+    ask,
+    own_threshold,
+    score_of,
+    with_threshold,
+)
 from ntk_prior_ray._ray import unwrap, warn_of_changes
 from ntk_prior_ray.checkpoint import read, write
 from ntk_prior_ray.ledger import Ledger, RefusedProposal, RunningTrial

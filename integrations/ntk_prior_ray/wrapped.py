@@ -8,7 +8,7 @@ from typing import Any
 from ray.tune.search import BasicVariantGenerator, Repeater, Searcher
 
 from ntk_prior.checks import shown
-from ntk_prior.decision.screen import Screen
+from ntk_prior.decision import Screen
 from ntk_prior_ray import _ray
 from ntk_prior_ray._ray import unwrap
 from ntk_prior_ray.quirks import UnlaunchedProposal, find_quirks

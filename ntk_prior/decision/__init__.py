@@ -48,6 +48,7 @@ For example, random search over the depth of a network, whose loss is least at a
 
 from ntk_prior.configuration import Configuration
 from ntk_prior.decision.draws import Choice, Draw, Drawn, Scored
+from ntk_prior.decision.host import Expectation, ExpectationsOf
 from ntk_prior.decision.judgement import (
     Judgement,
     Prior,
@@ -59,7 +60,7 @@ from ntk_prior.decision.judgement import (
     with_threshold,
 )
 from ntk_prior.decision.notices import unread_notice, withdrawal_notices
-from ntk_prior.decision.records import Record, RefusedDraw, same
+from ntk_prior.decision.records import ATTRIBUTE, Record, RefusedDraw, same
 from ntk_prior.decision.screen import DEFAULT_CANDIDATES, DEFAULT_EPSILON, DEFAULT_MAX_DRAWS, Screen
 from ntk_prior.decision.trust import (
     EVIDENCE_WINDOW,
@@ -73,6 +74,7 @@ from ntk_prior.decision.trust import (
 from ntk_prior.verdict.feasibility import DEFAULT_THRESHOLD
 
 __all__ = [
+    "ATTRIBUTE",
     "DEFAULT_CANDIDATES",
     "DEFAULT_EPSILON",
     "DEFAULT_MAX_DRAWS",
@@ -83,6 +85,8 @@ __all__ = [
     "Draw",
     "Drawn",
     "Evidence",
+    "Expectation",
+    "ExpectationsOf",
     "Judgement",
     "Prior",
     "PriorWithThreshold",

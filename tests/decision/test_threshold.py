@@ -11,9 +11,9 @@ from ray import tune
 
 import ntk_prior.decision
 from ntk_prior import DEFAULT_THRESHOLD, Budget, NTKPrior, Task, Verdict
-from ntk_prior.decision import Drawn, own_threshold, with_threshold
+from ntk_prior.decision import ATTRIBUTE, Drawn, own_threshold, with_threshold
 from ntk_prior_optuna import NTKPriorSampler, prune_if_infeasible
-from ntk_prior_optuna.history import ATTRIBUTE, REFUSED
+from ntk_prior_optuna.history import REFUSED
 from ntk_prior_ray import FeasibleMutation, NTKPriorSearch
 from tests.support.priors import likes_small_x
 

@@ -187,7 +187,7 @@ def test_a_trial_launched_with_values_that_nobody_let_through_counts_as_unseen()
     study.optimize(lambda trial: trial.suggest_float("x", -1, 1), n_trials=3)
     trial = study.ask()
     trial.suggest_float("y", 0, 1)
-    study.sampler._histories.of(study).plans.clear()  # as in another process that ends the trial
+    study.sampler.histories.of(study).plans.clear()  # as in another process that ends the trial
     trial.suggest_float("x", 0.8, 0.9)
     study.tell(trial, 0.0)
     assert notes(study)[-1]["drawn"] == "unseen"

@@ -120,7 +120,7 @@ def test_a_study_that_is_loaded_without_its_sampler_shows_verdicts_and_takes_a_p
     loaded = optuna.create_study(direction="maximize")
     loaded.add_trials(study.trials)
     assert "heatmap" not in {trace.type for trace in plot_feasibility(loaded).data}
-    given = plot_feasibility(loaded, prior=study.sampler._prior)  # type: ignore[attr-defined]
+    given = plot_feasibility(loaded, prior=study.sampler.prior)  # type: ignore[attr-defined]
     assert "heatmap" in {trace.type for trace in given.data}
 
 
@@ -208,7 +208,7 @@ def test_several_objectives_need_a_target(plot: Callable[..., Any]) -> None:
 def test_trust_counts_all_objectives_as_the_sampler_does() -> None:
     study = of_sphere(directions=["minimize", "maximize"])
     figure = plot_trust(study)
-    history = study.sampler._histories.of(study)  # type: ignore[attr-defined]
+    history = study.sampler.histories.of(study)  # type: ignore[attr-defined]
     assert figure.data[0].y[-1] == history.trust(0.3).refusals
     assert figure.data[1].y[-1] == history.trust(0.3).ranking
 

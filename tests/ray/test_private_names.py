@@ -26,7 +26,7 @@ from tests.support.ray_searches import SEARCHERS
 @pytest.fixture(autouse=True)
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process that has looked for nothing yet."""
-    monkeypatch.setattr(_ray, "_checked", set())
+    monkeypatch.setattr(_ray._EXPECTATIONS, "_checked", set())
 
 
 class WithoutMetric(Searcher):

@@ -19,7 +19,7 @@ from ray.tune.search import Searcher
 from ntk_prior import NTKPrior
 from ntk_prior.checks import shown
 from ntk_prior.datasets import Images
-from ntk_prior.decision.records import ATTRIBUTE, RefusedDraw
+from ntk_prior.decision import ATTRIBUTE, RefusedDraw
 from ntk_prior.runs.calibration_check import check_calibration
 from ntk_prior.runs.ray_folder import REJECTIONS, read_experiment, read_refused_proposals
 from ntk_prior_cli.console import INTERRUPTED, errors, progress_bar

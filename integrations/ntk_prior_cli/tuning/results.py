@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ntk_prior import Budget
 from ntk_prior.datasets import Images
-from ntk_prior.decision.records import RefusedDraw
+from ntk_prior.decision import RefusedDraw
 from ntk_prior.files import write_file
 from ntk_prior.runs.calibration_check import MetricNames
 from ntk_prior_cli.console import errors, output, strict_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 
 from ntk_prior.checks import shown
-from ntk_prior.decision.judgement import Prior
+from ntk_prior.decision import Prior
 from ntk_prior.plots.review import Review
 from ntk_prior_optuna.run import Target, goal, logarithmic, plotted_trial, threshold_of
 
