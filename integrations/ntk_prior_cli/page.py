@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ntk_prior import NTKPrior
-from ntk_prior.runs.ray_folder import read_experiment
+from ntk_prior.runs import read_experiment
 from ntk_prior_cli.console import errors
 from ntk_prior_cli.options import Mode
 
 if TYPE_CHECKING:
-    from ntk_prior.runs.run import Run
-    from ntk_prior.runs.summary import Summary
+    from ntk_prior.runs import Run, Summary
 
 
 def write_page(run: Run, path: Path) -> Summary:

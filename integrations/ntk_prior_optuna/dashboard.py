@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -24,17 +25,10 @@ from ntk_prior.checks import require_integer, shown
 from ntk_prior.decision import EVIDENCE_WINDOW, trust_in_view_of, withdrawn_verdicts
 from ntk_prior.plots import theme
 from ntk_prior.plots.bidi import isolated
+from ntk_prior.plots.run_figures import draw_calibration, draw_feasibility, draw_savings, draw_trust
 from ntk_prior.plots.savings import unscreened_in_words
-from ntk_prior.runs.savings import compute_savings
-from ntk_prior.runs.trial import Fate
-from ntk_prior_optuna.run import Target, evidence, goal, has_records, threshold_of
-from ntk_prior_optuna.visualization import (
-    plot_calibration,
-    plot_feasibility,
-    plot_savings,
-    plot_trust,
-    plotted_trials,
-)
+from ntk_prior.runs import Fate, Run, compute_savings
+from ntk_prior_optuna.run import Target, goal, prior_of, read_run
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -107,22 +101,25 @@ class DashboardCallback:
         Args:
             study: The study; its storage keeps figures and note.
         """
-        if not has_records(study):
+        run = read_run(study, goal(study, self._target, self._target_name))
+        if not run.was_judged:
             return
-        compared: dict[str, Any] = {"target": self._target, "target_name": self._target_name}
-        figures: dict[str, Callable[[], go.Figure]] = {
-            "feasibility": lambda: plot_feasibility(study, prior=self._prior, **compared),
-            "calibration": lambda: plot_calibration(study, **compared),
-            "savings": lambda: plot_savings(study, **compared),
-            "trust": lambda: plot_trust(study, target=self._target, target_name=self._target_name),
+        mapped = replace(run, prior=self._prior or prior_of(study))
+        figures: dict[str, Callable[[], go.Figure | None]] = {
+            "feasibility": lambda: draw_feasibility(mapped),
+            "calibration": lambda: draw_calibration(run),
+            "savings": lambda: draw_savings(run),
+            "trust": lambda: draw_trust(run),
         }
         for name, figure in figures.items():
             try:
-                save_plotly_graph_object(study, as_tile(figure()), graph_object_id=f"ntk-prior-{name}")
+                drawn = figure()
+                if drawn is not None:
+                    save_plotly_graph_object(study, as_tile(drawn), graph_object_id=f"ntk-prior-{name}")
             except Exception as error:
                 _logger.warning(f"optuna-dashboard lacks the figure {name}: {type(error).__name__}: {error}")
         own, _, _ = get_note(study).partition(HEADING)
-        save_note(study, f"{own}{note(study, self._target)}")
+        save_note(study, f"{own}{note(run)}")
 
 
 def as_tile(figure: go.Figure) -> go.Figure:
@@ -143,16 +140,14 @@ def _is_long(trace: Any) -> bool:
     return trace.type == "scatter" and isinstance(trace.text, tuple) and len(trace.text) > LONG
 
 
-def note(study: optuna.Study, target: Target | None = None) -> str:
+def note(run: Run) -> str:
     """What the prior did, in Markdown.
 
     Args:
-        study: The study.
-        target: As for the figures.
+        run: The study's.
     """
-    trials = plotted_trials(study, target=target)
-    threshold = threshold_of(study)
-    found = compute_savings(trials, threshold=threshold, maximize=goal(study, target, "").maximize)
+    trials = run.trials
+    savings = compute_savings(trials, threshold=run.threshold, maximize=run.maximize)
     launched = Counter(trial.verdict or "not asked" for trial in trials if trial.launched)
     stopped = Counter(trial.verdict or "not asked" for trial in trials if not trial.launched)
     fates = Counter(trial.fate for trial in trials)
@@ -169,18 +164,18 @@ def note(study: optuna.Study, target: Target | None = None) -> str:
         f"| {_plain(verdict)} | {launched[verdict]} | {stopped[verdict]} |\n"
         for verdict in sorted(launched.keys() | stopped.keys())
     )
-    said = evidence(study)[-EVIDENCE_WINDOW:]
-    trust = trust_in_view_of(said, threshold)
+    evidence = run.evidence[-EVIDENCE_WINDOW:]
+    trust = trust_in_view_of(evidence, run.threshold)
     gone = "".join(
         f"- **{_plain(verdict)} is withdrawn**: {why}.\n"
-        for verdict, why in withdrawn_verdicts(said, threshold).items()
+        for verdict, why in withdrawn_verdicts(evidence, run.threshold).items()
     )
     return (
         f"{HEADING}\n\n"
         f"| verdict | launched | stopped by a gate |\n|---|---|---|\n{rows}\n"
-        f"- {found.audited} launched trials were audited: they bypassed the prior.\n{others}"
-        f"- The prior would have refused {found.held_back} of {unscreened_in_words(found)}.\n"
-        f"- Launches avoided, estimated from these: {found.avoided}; of these wrongly: {found.lost}.\n"
+        f"- {savings.audited} launched trials were audited: they bypassed the prior.\n{others}"
+        f"- The prior would have refused {savings.held_back} of {unscreened_in_words(savings)}.\n"
+        f"- Launches avoided, estimated from these: {savings.avoided}; of these wrongly: {savings.lost}.\n"
         f"- Trust in refusals {trust.refusals:.2f}, in the order of scores {trust.ranking:.2f} "
         f"(1: trials contradict the prior no more than chance would).\n{gone}"
     )

@@ -7,7 +7,8 @@ import optuna
 from ntk_prior.checks import shown
 from ntk_prior.decision import Prior
 from ntk_prior.plots.review import Review
-from ntk_prior_optuna.run import Target, goal, logarithmic, plotted_trial, threshold_of
+from ntk_prior.runs import UNFINISHED
+from ntk_prior_optuna.run import Target, goal, read_run
 
 
 def review(
@@ -37,13 +38,12 @@ def review(
     """
     if not isinstance(study, optuna.Study):
         raise TypeError(f"study: expected an optuna.Study, received {shown(study)}")
-    compared = goal(study, target, target_name)
-    finished = (trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished() and trial.params)
+    run = read_run(study, goal(study, target, target_name))
     return Review.from_trials(
-        [plotted_trial(trial, compared.of) for trial in finished],
+        [row.trial for row in run.rows if row.state not in UNFINISHED],
         prior,
-        outcome_name=compared.name,
-        maximize=compared.maximize,
-        threshold=threshold_of(study) if threshold is None else threshold,
-        log=logarithmic(study),
+        outcome_name=run.outcome_name,
+        maximize=run.maximize,
+        threshold=run.threshold if threshold is None else threshold,
+        log=run.log,
     )

@@ -125,26 +125,30 @@ class History:
 
     def params(self, trial: FrozenTrial) -> dict[str, Any]:
         """A trial's parameters as the objective got them: a storage may have turned tuples into lists."""
-        found = {}
+        params = {}
         for name, value in trial.params.items():
             stored = trial.distributions[name]
-            found[name] = translated(value, stored, self.distribution(name, stored) or stored)
-        return found
+            params[name] = translated(value, stored, self.distribution(name, stored) or stored)
+        return params
 
     def update(self, trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> None:
         """Read the trials that have finished since the last update. ``trials`` are by number, some may be left out."""
         if trials and trials[-1].number >= self._next:
             self._open.update(range(self._next, trials[-1].number + 1))
             self._next = trials[-1].number + 1
-        found = (numbered(trials, number) for number in sorted(self._open))
-        fresh = [trial for trial in found if trial is not None and trial.state.is_finished()]
+        unread = (numbered(trials, number) for number in sorted(self._open))
+        fresh = [trial for trial in unread if trial is not None and trial.state.is_finished()]
         if not fresh:
             return
         self._open.difference_update(trial.number for trial in fresh)
         self.branches.read(fresh)
+        new = []
         for trial in fresh:
-            self._hear(Record.from_json(trial.user_attrs.get(ATTRIBUTE)))
-        new = [evidence for trial in fresh if (evidence := evidence_of(trial, directions)) is not None]
+            record = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
+            self._hear(record)
+            evidence = evidence_of(trial, record, directions)
+            if evidence is not None:
+                new.append(evidence)
         if new:
             self._evidence = (*self._evidence, *new)[-EVIDENCE_WINDOW:]
             self._standings = {}
@@ -164,9 +168,14 @@ def numbered(trials: Sequence[FrozenTrial], number: int) -> FrozenTrial | None:
     return trials[place] if place < len(trials) and trials[place].number == number else None
 
 
-def evidence_of(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> Evidence | None:
-    """What a finished trial says about the prior; None where nothing."""
-    record = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
+def evidence_of(trial: FrozenTrial, record: Record | None, directions: Sequence[StudyDirection]) -> Evidence | None:
+    """What a finished trial says about the prior; None where nothing.
+
+    Args:
+        trial: The trial.
+        record: What the prior said of it; None if it was not asked.
+        directions: Of the study's objectives.
+    """
     if record is None or was_refused(trial, record) or is_given(trial):
         return None
     return record.as_evidence(_losses(trial, directions))

@@ -1,10 +1,9 @@
-"""A study's trials as figures take them, and what else a study knows of its prior."""
+"""A study as figures, reports and reviews take it: one pass over its trials makes a ``Run``."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from typing import Any, NamedTuple
 
 import optuna
@@ -14,10 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ntk_prior import DEFAULT_THRESHOLD, NTKPrior
 from ntk_prior.checks import shown
-from ntk_prior.decision import ATTRIBUTE, Drawn, Evidence, Prior, Record, ask
-from ntk_prior.plots.axes import Axis
-from ntk_prior.plots.slices import map_axes
-from ntk_prior.runs.trial import RunTrial, in_fields
+from ntk_prior.decision import ATTRIBUTE, Drawn, Evidence, Record, ask
+from ntk_prior.runs import NEVER_LAUNCHED, Row, Run, RunTrial
 from ntk_prior_optuna.history import evidence_of, refused_before, was_refused
 from ntk_prior_optuna.sampler import found_in
 
@@ -31,11 +28,14 @@ class Goal(NamedTuple):
         of: The value of a complete trial.
         maximize: Whether larger ones are better.
         name: What it is called.
+        is_target: Whether the user has given it, so that evidence about the prior goes by it as well, and not by all
+            objectives, as the sampler's does.
     """
 
     of: Target
     maximize: bool
     name: str
+    is_target: bool = False
 
 
 def goal(study: optuna.Study, target: Target | None, target_name: str) -> Goal:
@@ -59,11 +59,73 @@ def goal(study: optuna.Study, target: Target | None, target_name: str) -> Goal:
         raise TypeError(f"target: expected a function of a trial, received {shown(target)}")
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     same = (k for k in range(len(study.directions)) if all(target(trial) == trial.values[k] for trial in complete))
-    return Goal(target, study.directions[next(same, 0)] == StudyDirection.MAXIMIZE, target_name)
+    return Goal(target, study.directions[next(same, 0)] == StudyDirection.MAXIMIZE, target_name, is_target=True)
+
+
+def objective_goal(study: optuna.Study, objective: int, name: str | None = None) -> Goal:
+    """What trials are compared by where one of a study's objectives is chosen.
+
+    Args:
+        study: The study.
+        objective: Its number, from 0.
+        name: What it is called; None for what the study calls it.
+    """
+    names = study.metric_names or ["objective value"] * len(study.directions)
+    maximize = study.directions[objective] == StudyDirection.MAXIMIZE
+    return Goal(lambda trial: float(trial.values[objective]), maximize, name or names[objective])
 
 
 def _value(trial: FrozenTrial) -> float:
     return float(trial.values[0])
+
+
+def read_run(
+    study: optuna.Study,
+    compared: Goal | None,
+    prior: NTKPrior | None = None,
+    *,
+    hindsight: bool = True,
+    facts: Mapping[str, object] | None = None,
+) -> Run:
+    """Read a study, each trial once.
+
+    Args:
+        study: The study.
+        compared: What its trials are compared by; None to leave their outcomes out.
+        prior: Draws maps and translates parameters by its ``to_architecture``; None where it is not at hand.
+        hindsight: Whether the prior judges the trials of which the study has no note.
+        facts: What else is known of the run.
+
+    Returns:
+        The trials that have parameters, by number, then the draws that were refused before them.
+    """
+    launched: list[Row] = []
+    refused: list[Row] = []
+    evidence: list[Evidence] = []
+    log: dict[str, bool] = {}
+    judge = prior if hindsight else None
+    for trial in study.get_trials(deepcopy=False):
+        record = _record(trial, judge)
+        if trial.params:
+            launched.append(_row(trial, record, compared))
+        refused += _refused_rows(trial)
+        fresh = _evidence(trial, record, study.directions, compared)
+        if fresh is not None:
+            evidence.append(fresh)
+        log.update(_logarithmic(trial))
+    return Run(
+        study.study_name,
+        f"Optuna {optuna.__version__}",
+        [*launched, *refused],
+        outcome_name="" if compared is None else compared.name,
+        maximize=compared is not None and compared.maximize,
+        evidence=evidence,
+        threshold=threshold_of(study),
+        refused_in="the study" if settings_of(study) else None,
+        prior=prior,
+        facts=facts or {},
+        log=log,
+    )
 
 
 def plotted_trials(
@@ -78,83 +140,83 @@ def plotted_trials(
             has no note; None where parameters carry the theory's names, and to leave such trials unjudged.
 
     Raises:
-        TypeError, ValueError: As for ``goal``.
+        TypeError: If ``target`` is not callable.
+        ValueError: If there are several objectives and no target.
     """
-    outcome = goal(study, target, "").of
-    trials = study.get_trials(deepcopy=False)
-    launched = [plotted_trial(trial, outcome, prior) for trial in trials if trial.params]
-    refused = [one for trial in trials for one in plotted_refusals(trial, prior)]
-    return [*launched, *refused]
+    return read_run(study, goal(study, target, ""), prior).trials
 
 
-def plotted_refusals(trial: FrozenTrial, prior: NTKPrior | None = None) -> list[RunTrial]:
-    """The draws that were refused before a trial, as far as they are kept."""
-    return [
-        RunTrial(
-            in_fields(dict(draw.config), prior),
-            verdict=draw.verdict,
-            score=draw.score,
-            launched=False,
-            name=f"refused {k} before trial {trial.number}",
-        )
-        for k, draw in enumerate(refused_before(trial), 1)
-    ]
-
-
-def plotted_trial(trial: FrozenTrial, outcome: Target, prior: NTKPrior | None = None) -> RunTrial:
-    """One trial, with its outcome if it is complete; ``prior`` as for ``plotted_trials``."""
-    trial = with_record(trial, prior)
+def _record(trial: FrozenTrial, judge: NTKPrior | None) -> Record | None:
+    """What was noted with a trial; else what a prior says of it now; None without either."""
     record = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
+    if record is not None or judge is None or not trial.params:
+        return record
+    return Record.from_judgement(ask(judge, trial.params), Drawn.UNSEEN)
+
+
+def _row(trial: FrozenTrial, record: Record | None, compared: Goal | None) -> Row:
+    """One trial, with its outcome if it is complete."""
     refused = record is not None and was_refused(trial, record)
     complete = trial.state == TrialState.COMPLETE
-    return RunTrial(
-        in_fields(trial.params, prior),
+    shown_trial = RunTrial(
+        trial.params,
         verdict=None if record is None else record.verdict,
         score=None if record is None else record.score,
         drawn=None if record is None else record.drawn,
         launched=not refused,
-        outcome=float(outcome(trial)) if complete else None,
+        outcome=float(compared.of(trial)) if complete and compared is not None else None,
         name=f"trial {trial.number}",
         failed=not refused and trial.state in (TrialState.FAIL, TrialState.PRUNED),
         seconds=None if refused or trial.duration is None else trial.duration.total_seconds(),
         gated=record is not None and (record.gated or refused),
     )
+    return Row(
+        shown_trial,
+        trial.params,
+        state="stopped before training" if refused else trial.state.name.lower(),
+        reason="" if record is None else str(record.reason),
+        measured=trial.user_attrs,
+    )
 
 
-def with_record(trial: FrozenTrial, prior: Prior | None) -> FrozenTrial:
-    """The trial itself; one of which the study has no note, with what a prior says of it now."""
-    if prior is None or not trial.params or Record.from_json(trial.user_attrs.get(ATTRIBUTE)) is not None:
-        return trial
-    noted = copy(trial)
-    record = Record.from_judgement(ask(prior, trial.params), Drawn.UNSEEN)
-    noted.user_attrs = {**trial.user_attrs, ATTRIBUTE: record.to_json()}
-    return noted
+def _refused_rows(trial: FrozenTrial) -> list[Row]:
+    """The draws that were refused before a trial, as far as they are kept."""
+    return [
+        Row(
+            RunTrial(
+                draw.config,
+                verdict=draw.verdict,
+                score=draw.score,
+                launched=False,
+                name=f"refused {k} before trial {trial.number}",
+            ),
+            draw.config,
+            state=NEVER_LAUNCHED,
+            reason=draw.reason,
+        )
+        for k, draw in enumerate(refused_before(trial), 1)
+    ]
 
 
-def has_records(study: optuna.Study) -> bool:
-    """Whether the prior has said something of any trial."""
-    trials = study.get_trials(deepcopy=False)
-    return any(Record.from_json(trial.user_attrs.get(ATTRIBUTE)) is not None for trial in trials)
+def _evidence(
+    trial: FrozenTrial, record: Record | None, directions: Sequence[StudyDirection], compared: Goal | None
+) -> Evidence | None:
+    """What a trial says about the prior; None where nothing."""
+    fresh = evidence_of(trial, record, directions) if trial.state.is_finished() else None
+    if fresh is None or compared is None or not compared.is_target:
+        return fresh
+    if trial.state != TrialState.COMPLETE:
+        return fresh._replace(losses=(math.inf,))
+    return fresh._replace(losses=((-1.0 if compared.maximize else 1.0) * float(compared.of(trial)),))
 
 
-def evidence(study: optuna.Study, compared: Goal | None = None, prior: Prior | None = None) -> list[Evidence]:
-    """What each finished trial says about the prior, in their order.
-
-    Args:
-        study: The study.
-        compared: By what the trials are compared; None for all objectives, as the sampler does.
-        prior: Judges afterwards the trials of which the study has no note; None to leave them out.
-    """
-    found = []
-    for trial in study.get_trials(deepcopy=False):
-        one = evidence_of(with_record(trial, prior), study.directions) if trial.state.is_finished() else None
-        if one is not None and compared is not None and trial.state == TrialState.COMPLETE:
-            one = one._replace(losses=((-1.0 if compared.maximize else 1.0) * float(compared.of(trial)),))
-        elif one is not None and compared is not None:
-            one = one._replace(losses=(math.inf,))
-        if one is not None:
-            found.append(one)
-    return found
+def _logarithmic(trial: FrozenTrial) -> dict[str, bool]:
+    """The numeric parameters of a trial, and whether its search space is logarithmic in them."""
+    return {
+        name: bool(distribution.log)
+        for name, distribution in trial.distributions.items()
+        if isinstance(distribution, FloatDistribution | IntDistribution)
+    }
 
 
 def threshold_of(study: optuna.Study) -> float:
@@ -176,68 +238,3 @@ def prior_of(study: optuna.Study) -> NTKPrior | None:
     """The prior of the study's ``NTKPriorSampler``; None where it has none, or one of another kind."""
     own = found_in(study.sampler)
     return own.prior if own is not None and isinstance(own.prior, NTKPrior) else None
-
-
-def logarithmic(study: optuna.Study) -> dict[str, bool]:
-    """The numeric parameters of a study, and whether its search space is logarithmic in them."""
-    return {
-        name: bool(distribution.log)
-        for trial in study.get_trials(deepcopy=False)
-        for name, distribution in trial.distributions.items()
-        if isinstance(distribution, FloatDistribution | IntDistribution)
-    }
-
-
-class StudyMap(NamedTuple):
-    """What a map of a study shows.
-
-    Attributes:
-        trials: Its trials.
-        x, y: Two of their parameters.
-        prior: Says what is below them; None where it is not at hand.
-        compared: What gives trials their colour.
-    """
-
-    trials: Sequence[RunTrial]
-    x: Axis
-    y: Axis
-    prior: NTKPrior | None
-    compared: Goal
-
-
-def study_map(
-    study: optuna.Study, target: Target | None, target_name: str, prior: NTKPrior | None, params: Sequence[str] | None
-) -> StudyMap | str:
-    """What a map of a study shows, or why it shows nothing.
-
-    Args:
-        study, target, target_name, prior, params: As for ``plot_feasibility``.
-
-    Raises:
-        TypeError, ValueError: As for ``goal`` and ``map_axes``.
-    """
-    compared = goal(study, target, target_name)
-    used = prior or prior_of(study)
-    if used is None and not has_records(study):
-        return f"{NO_RECORDS} {HINDSIGHT}"
-    trials = plotted_trials(study, target=target, prior=used)
-    axes = map_axes(trials, logarithmic(study), params)
-    return NO_AXES if axes is None else StudyMap(trials, *axes, used, compared)
-
-
-_logger = optuna.logging.get_logger("optuna.ntk_prior")
-
-NO_RECORDS = "No trial of this study was judged by the prior: run it with NTKPriorSampler or prune_if_infeasible."
-HINDSIGHT = "Give the prior as well to see what it says in hindsight."
-NO_SCORES = "No finished trial of this study has a score of the prior."
-NO_AXES = "A map needs two numeric parameters, which this study does not have."
-
-
-def no_scores(prior: object) -> str:
-    """What is said where no finished trial has a score: how to get some, where no prior was given."""
-    return NO_SCORES if prior is not None else f"{NO_SCORES} {HINDSIGHT}"
-
-
-def warn(words: str) -> None:
-    """Say it in the log too, as Optuna's own figures do."""
-    _logger.warning(words)

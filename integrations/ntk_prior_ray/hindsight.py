@@ -10,7 +10,7 @@ from ray.tune import Result, ResultGrid
 from ntk_prior.checks import require_choice, shown
 from ntk_prior.decision import Prior
 from ntk_prior.plots.review import Review
-from ntk_prior.runs.trial import RunTrial
+from ntk_prior.runs import RunTrial
 from ntk_prior_ray.objective import MODES, read_metrics
 from ntk_prior_ray.space import flatten
 

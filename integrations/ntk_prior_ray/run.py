@@ -8,10 +8,9 @@ from typing import Any
 
 from ray.tune import ResultGrid
 
-from ntk_prior import NTKPrior
+from ntk_prior import DEFAULT_THRESHOLD, NTKPrior
 from ntk_prior.checks import require_real, shown
-from ntk_prior.runs.ray_folder import read_experiment
-from ntk_prior.runs.run import Run
+from ntk_prior.runs import Run, read_experiment
 from ntk_prior_ray import _ray
 
 Results = ResultGrid | str | os.PathLike[str]
@@ -19,7 +18,7 @@ Results = ResultGrid | str | os.PathLike[str]
 
 
 def read_run(
-    results: Results, metric: str | None, mode: str | None, threshold: float, prior: NTKPrior | None = None
+    results: Results, metric: str | None, mode: str | None, threshold: float | None, prior: NTKPrior | None = None
 ) -> Run:
     """Read an experiment from its folder.
 
@@ -27,7 +26,7 @@ def read_run(
         results: What ``Tuner.fit()`` returns, or the folder.
         metric: What trials are compared by; None for what the Tuner was given.
         mode: ``"min"`` or ``"max"``; None for what the Tuner was given, which the folder does not say.
-        threshold: Lower scores were refused.
+        threshold: Lower scores were refused; None for the prior's own, or the usual one.
         prior: The prior, if it is at hand.
 
     Raises:
@@ -36,7 +35,9 @@ def read_run(
             not in [0, 1].
     """
     place: Any = results
-    require_real("threshold", threshold, 0.0, 1.0)
+    limit = DEFAULT_THRESHOLD if prior is None else prior.threshold
+    if threshold is not None:
+        limit = require_real("threshold", threshold, 0.0, 1.0)
     if isinstance(results, ResultGrid):
         place = results.experiment_path
         usual_metric, usual_mode = _ray.objective_of(results)
@@ -51,4 +52,4 @@ def read_run(
     folder = Path(place)
     if not folder.is_dir():
         raise ValueError(f"results: expected an experiment in a folder of this machine, received {shown(str(place))}")
-    return read_experiment(folder, metric, mode, prior, threshold=threshold)
+    return read_experiment(folder, metric, mode, prior, threshold=limit)

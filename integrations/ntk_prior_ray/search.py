@@ -395,7 +395,7 @@ class NTKPriorSearch(Searcher):
 
 def _record(judgement: Judgement, drawn: Drawn) -> Record:
     """What is kept of a judgement, without the reason: to word that takes longer than to ask."""
-    return Record(score_of(judgement), str(judgement.verdict), "", drawn)
+    return Record(score=score_of(judgement), verdict=str(judgement.verdict), reason="", drawn=drawn)
 
 
 def _first(values: Iterator[Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ntk_prior.checks import require_accuracy
 from ntk_prior.decision.judgement import ask
 from ntk_prior.prior import NTKPrior
 from ntk_prior.runs.run import Row
@@ -59,14 +60,7 @@ def _to_finished_trial(row: Row, names: MetricNames) -> FinishedTrial:
 
 def _read_accuracy(row: Row, field: str, name: str | None) -> float | None:
     value = None if name is None else look_up(row.measured, name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
-        raise ValueError(
-            f"{field}: expected the name of an accuracy in [0, 1], received {name!r}, which is {value!r} in "
-            f"{row.trial.name}: name another one"
-        )
-    return float(value)
+    return require_accuracy(f"{field} ({name}) of {row.trial.name}", value)
 
 
 def look_up(measured: Mapping[str, Any], name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -18,6 +18,7 @@ from ntk_prior.decision.judgement import Prior, ask, own_threshold, score_of, wi
 from ntk_prior.decision.records import Record
 from ntk_prior.decision.trust import EVIDENCE_WINDOW, Evidence, Trust, trust_in_view_of, withdrawn_verdicts
 from ntk_prior.prior import NTKPrior
+from ntk_prior.runs.run import Run
 from ntk_prior.runs.trial import RunTrial, in_fields
 from ntk_prior.verdict.feasibility import DEFAULT_THRESHOLD
 
@@ -159,7 +160,7 @@ class Hindsight:
     def evidence(self) -> tuple[Evidence, ...]:
         """What each trial says about the prior, in their order."""
         records = (
-            (Record(trial.score, str(trial.verdict), "", Drawn.UNSEEN), _loss(trial, self.maximize))
+            (Record(trial.score, str(trial.verdict), "", Drawn.UNSEEN), trial.loss(self.maximize))
             for trial in self.trials
             if _has_ended(trial)
         )
@@ -199,7 +200,7 @@ class Hindsight:
     def _standing(self) -> dict[int, _Standing]:
         """Where each trial that has ended stands among all of them, by its identity."""
         ended = [trial for trial in self.trials if _has_ended(trial)]
-        losses = np.array([_loss(trial, self.maximize) for trial in ended])
+        losses = np.array([trial.loss(self.maximize) for trial in ended])
         if not ended:
             return {}
         middle, first = rankdata(losses), rankdata(losses, method="min")
@@ -210,8 +211,28 @@ class Hindsight:
         }
 
     def _best_of(self, trials: Iterable[RunTrial]) -> RunTrial | None:
-        measured = (trial for trial in trials if math.isfinite(_loss(trial, self.maximize)))
-        return min(measured, key=lambda trial: _loss(trial, self.maximize), default=None)
+        measured = (trial for trial in trials if math.isfinite(trial.loss(self.maximize)))
+        return min(measured, key=lambda trial: trial.loss(self.maximize), default=None)
+
+
+def in_hindsight(run: Run, review: Hindsight) -> Run:
+    """A run with what a prior says of its trials afterwards, in place of what was said and done when it ran.
+
+    Args:
+        run: The run, with the rows that the review is of.
+        review: Of these, in their order.
+    """
+    said = zip(run.rows, review.trials, review.reasons, strict=True)
+    rows = [row._replace(trial=trial, reason=reason) for row, trial, reason in said]
+    return replace(
+        run,
+        rows=rows,
+        evidence=review.evidence,
+        threshold=review.threshold,
+        refused_in=None,
+        prior=review.prior,
+        review=review,
+    )
 
 
 class _Standing(NamedTuple):
@@ -223,13 +244,6 @@ class _Standing(NamedTuple):
 
 def _has_ended(trial: RunTrial) -> bool:
     return trial.failed or trial.outcome is not None
-
-
-def _loss(trial: RunTrial, maximize: bool) -> float:
-    """What trials are ordered by; infinity for one that failed or has no number."""
-    if trial.failed or trial.outcome is None or math.isnan(trial.outcome):
-        return math.inf
-    return -trial.outcome if maximize else trial.outcome
 
 
 def _lines(review: Hindsight) -> list[str]:

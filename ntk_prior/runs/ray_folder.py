@@ -17,7 +17,7 @@ from ntk_prior.decision.trust import Evidence
 from ntk_prior.files import expecting, parsed_json, read_bytes, read_json
 from ntk_prior.prior import NTKPrior
 from ntk_prior.runs.calibration_check import look_up
-from ntk_prior.runs.run import Row, Run
+from ntk_prior.runs.run import NEVER_LAUNCHED, Row, Run
 from ntk_prior.runs.trial import RunTrial
 
 REJECTIONS = "ntk_rejections.jsonl"
@@ -220,7 +220,7 @@ def _launched_row(trial: _Trial, metric: str, prior: NTKPrior | None) -> Row:
 def _refused_row(one: Mapping[str, Any]) -> Row:
     name = f"refused {one.get('refused_before', '')}".strip()
     plotted = RunTrial(one["config"], verdict=str(one["verdict"]), score=float(one["score"]), launched=False, name=name)
-    return Row(plotted, one["config"], state="never launched", reason=str(one.get("reason", "")))
+    return Row(plotted, one["config"], state=NEVER_LAUNCHED, reason=str(one.get("reason", "")))
 
 
 def _evidence(trial: RunTrial, *, maximize: bool) -> Evidence | None:

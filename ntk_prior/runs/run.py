@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ntk_prior.decision.trust import Evidence
 from ntk_prior.prior import NTKPrior
-from ntk_prior.runs.hindsight import Hindsight
 from ntk_prior.runs.trial import Fate, RunTrial, in_fields
 from ntk_prior.verdict.calibration import CalibrationReport
 from ntk_prior.verdict.feasibility import DEFAULT_THRESHOLD
+
+if TYPE_CHECKING:
+    from ntk_prior.runs.hindsight import Hindsight
+
+NEVER_LAUNCHED = "never launched"
+"""State of a proposal that was refused."""
+
+UNFINISHED = ("running", "waiting", "pending", "paused", NEVER_LAUNCHED)
+"""States of what has not run to its end, in both tuners' words."""
 
 
 class Row(NamedTuple):
@@ -71,6 +79,11 @@ class Run:
         """The rows as figures take them, by the names of the theory."""
         return [row.trial._replace(config=in_fields(row.params, self.prior)) for row in self.rows]
 
+    @property
+    def was_judged(self) -> bool:
+        """Whether the prior has said something of any configuration."""
+        return any(row.trial.verdict is not None for row in self.rows)
+
 
 WOULD_BE_REFUSED = "would have been refused"
 WOULD_BE_LAUNCHED = "would have been launched"
@@ -84,23 +97,3 @@ def fate(trial: RunTrial, run: Run) -> str:
     if trial.score is None:
         return NOTHING_TO_SAY
     return WOULD_BE_REFUSED if trial.held_back(run.threshold) else WOULD_BE_LAUNCHED
-
-
-def in_hindsight(run: Run, review: Hindsight) -> Run:
-    """A run with what a prior says of its trials afterwards, in place of what was said and done when it ran.
-
-    Args:
-        run: The run, with the rows that the review is of.
-        review: Of these, in their order.
-    """
-    said = zip(run.rows, review.trials, review.reasons, strict=True)
-    rows = [row._replace(trial=trial, reason=reason) for row, trial, reason in said]
-    return replace(
-        run,
-        rows=rows,
-        evidence=review.evidence,
-        threshold=review.threshold,
-        refused_in=None,
-        prior=review.prior,
-        review=review,
-    )

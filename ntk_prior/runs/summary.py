@@ -12,7 +12,7 @@ from ntk_prior.decision.trust import EVIDENCE_WINDOW, Evidence, Trust, trust_in_
 from ntk_prior.runs.run import Row, Run
 from ntk_prior.runs.savings import Savings, compute_savings
 from ntk_prior.runs.scored_outcomes import ScoredOutcomes, score_outcomes
-from ntk_prior.runs.trial import Fate, RunTrial
+from ntk_prior.runs.trial import Fate
 from ntk_prior.runs.trust_series import compute_trust_series
 from ntk_prior.verdict.feasibility import Verdict
 
@@ -135,11 +135,11 @@ def summarize(run: Run) -> Summary:
         unjudged=fates[Fate.UNJUDGED],
         unasked=fates[Fate.UNASKED],
         verdicts=_counted(run.rows),
-        best=min(measured, key=lambda row: _loss(row.trial, run.maximize), default=None),
+        best=min(measured, key=lambda row: row.trial.loss(run.maximize), default=None),
         savings=compute_savings(trials, threshold=run.threshold, maximize=run.maximize),
         outcomes=outcomes,
         trust=trust_in_view_of(window, run.threshold),
-        held_back=sorted(held_back, key=lambda row: _loss(row.trial, run.maximize)),
+        held_back=sorted(held_back, key=lambda row: row.trial.loss(run.maximize)),
         held_back_good=sum(id(row.trial) in good for row in held_back),
         passed=len(passed),
         passed_failed=sum(trial.failed for trial in passed),
@@ -175,13 +175,6 @@ def _notices(evidence: Sequence[Evidence], threshold: float) -> list[Notice]:
         found += [Notice(count, words) for words in withdrawal_notices(known, now)]
         known = frozenset(now)
     return found
-
-
-def _loss(trial: RunTrial, maximize: bool) -> float:
-    """What trials are ordered by; infinity without an outcome."""
-    if trial.outcome is None or math.isnan(trial.outcome):
-        return math.inf
-    return -trial.outcome if maximize else trial.outcome
 
 
 def _known(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -86,6 +87,16 @@ class RunTrial(NamedTuple):
     def held_back(self, threshold: float) -> bool:
         """Whether it was launched without the prior's say and would have been refused."""
         return self.unscreened and self.score is not None and self.score < threshold
+
+    def loss(self, maximize: bool) -> float:
+        """What trials are ordered by, the least first; infinity for one that failed or has no outcome.
+
+        Args:
+            maximize: Whether larger outcomes are better.
+        """
+        if self.failed or self.outcome is None or math.isnan(self.outcome):
+            return math.inf
+        return -self.outcome if maximize else self.outcome
 
 
 PlottedTrial = RunTrial

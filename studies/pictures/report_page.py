@@ -23,7 +23,7 @@ from ntk_prior import Budget, NTKPrior, Task
 from ntk_prior.decision.draws import Drawn
 from ntk_prior.decision.records import Record
 from ntk_prior.report import Row, Run, write
-from ntk_prior.runs.trial import RunTrial
+from ntk_prior.runs import RunTrial
 
 TRIALS, REFUSED, REPEATS = 5_000, 20_000, 3
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

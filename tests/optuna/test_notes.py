@@ -103,7 +103,7 @@ def test_cma_es_with_margin_never_learns_from_a_point_it_did_not_propose() -> No
 def test_a_draft_reads_its_own_writes_and_passes_on_those_to_others() -> None:
     study = study_of(RandomSampler())
     first, second = study.ask(), study.ask()
-    draft = DraftStudy(study, first._trial_id)
+    draft = DraftStudy(study, first)
     draft._storage.set_trial_system_attr(first._trial_id, "note", 1)
     draft._storage.set_trial_system_attr(second._trial_id, "note", 2)
     assert draft._storage.get_trial_system_attrs(first._trial_id) == {"note": 1}

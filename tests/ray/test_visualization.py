@@ -14,8 +14,8 @@ from ray.tune import ResultGrid
 
 from ntk_prior import Budget, NTKPrior, Task
 from ntk_prior.runs.ray_folder import REJECTIONS
-from ntk_prior_ray.visualization import plot_calibration, plot_feasibility, plot_savings, plot_trust
-from ntk_prior_ray.visualization.figures import NO_AXES, NO_RECORDS, NO_SCORES
+from ntk_prior_ray.visualization import matplotlib, plot_calibration, plot_feasibility, plot_savings, plot_trust
+from ntk_prior_ray.visualization.messages import NO_AXES, NO_RECORDS, NO_SCORES
 
 PRIOR = NTKPrior(Task.equicorrelated(50, 0.1), Budget(steps=100, width=64))
 PLOTS: list[Callable[..., Any]] = [plot_feasibility, plot_calibration, plot_savings, plot_trust]
@@ -110,3 +110,52 @@ def test_what_lacks_scores_or_axes_says_so(tmp_path: Path, caplog: pytest.LogCap
 def test_mistakes_are_told_of(given: dict[str, Any], error: type[Exception], words: str, folder: Path) -> None:
     with pytest.raises(error, match=words):
         plot_trust(**{"results": folder, "metric": "eval/accuracy", "mode": "max", **given})
+
+
+class TestMatplotlib:
+    def test_the_map_shows_the_points_that_the_plotly_figure_shows(self, folder: Path) -> None:
+        known: dict[str, Any] = {"metric": "eval/accuracy", "mode": "max", "params": ["depth", "weight_variance"]}
+        axes: Any = matplotlib.plot_feasibility(folder, PRIOR, **known)
+        drawn = {
+            tuple(point) for collection in axes.collections[1:] for point in collection.get_offsets().data.tolist()
+        }
+        shown = {
+            (x, y)
+            for trace in plot_feasibility(folder, PRIOR, **known).data
+            if trace.type == "scatter" and trace.text
+            for x, y in zip(trace.x, trace.y, strict=True)
+        }
+        assert len(shown) == 13  # the refused draws are at one place
+        assert drawn == shown
+        assert axes.get_xlabel().startswith("depth")
+
+    def test_scores_are_drawn_against_outcomes(self, folder: Path) -> None:
+        above, below = matplotlib.plot_calibration(folder, metric="eval/accuracy", mode="max")
+        points = sum(len(collection.get_offsets()) for collection in above.collections if collection.get_label())
+        assert points == 12 + 4  # four of them are audits, with a ring
+        assert above.get_ylabel() == "eval/accuracy"
+        assert below.lines
+
+    def test_what_is_missing_is_said_in_place_of_a_figure(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        write_trial(tmp_path / "plain", 0, {"loss": 1.0})
+        axes: Any = matplotlib.plot_feasibility(tmp_path / "plain", metric="loss", mode="min")
+        (message,) = axes.texts
+        assert message.get_text().startswith(NO_RECORDS)
+        matplotlib.plot_feasibility(tmp_path / "plain", PRIOR, metric="loss", mode="min")
+        matplotlib.plot_calibration(tmp_path / "plain", metric="loss", mode="min")
+        assert [record.getMessage().partition(" Give")[0] for record in caplog.records] == [
+            NO_RECORDS,
+            NO_AXES,
+            NO_RECORDS,
+        ]
+
+
+def test_without_a_threshold_the_prior_s_own_counts(folder: Path) -> None:
+    stern = PRIOR.with_threshold(0.9)
+    figures = [
+        plot_feasibility(folder, prior, metric="eval/accuracy", mode="max", threshold=threshold).to_json()
+        for prior, threshold in ((stern, None), (PRIOR, 0.9), (PRIOR, None))
+    ]
+    assert figures[0] == figures[1] != figures[2]

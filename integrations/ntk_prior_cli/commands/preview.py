@@ -17,7 +17,7 @@ from ntk_prior.plots import theme
 from ntk_prior.plots.axes import PREFERRED
 from ntk_prior.plots.slices import slice_through
 from ntk_prior.plots.training import training_in_words
-from ntk_prior.runs.trial import RunTrial
+from ntk_prior.runs import RunTrial
 from ntk_prior_cli.console import errors, output
 from ntk_prior_cli.options import (
     AsJson,

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ntk_prior import DEFAULT_THRESHOLD, NTKPrior
-from ntk_prior.runs.calibration_check import MetricNames, check_calibration
+from ntk_prior.runs import MetricNames, check_calibration
 from ntk_prior_cli.console import output
 from ntk_prior_cli.options import AsJson, BetterMode, Metric, Objective, Storage, Study, require_place
 from ntk_prior_cli.page import load_run, print_note, write_page
 
 if TYPE_CHECKING:
-    from ntk_prior.runs.summary import Summary
+    from ntk_prior.runs import Summary
 
 
 def report(

@@ -10,18 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ntk_prior import DEFAULT_THRESHOLD, NTKPrior
-from ntk_prior.runs.hindsight import Hindsight
-from ntk_prior.runs.run import in_hindsight
+from ntk_prior.runs import UNFINISHED, Hindsight, in_hindsight
 from ntk_prior_cli.console import output
 from ntk_prior_cli.options import AsJson, BetterMode, Metric, Objective, Storage, Study, require_place
 from ntk_prior_cli.page import load_run, write_page
 
 if TYPE_CHECKING:
-    from ntk_prior.runs.run import Run
-
-
-UNFINISHED = ("running", "waiting", "pending", "paused")
-"""States of trials that have not ended, in both tuners' words."""
+    from ntk_prior.runs import Run
 
 
 def review(

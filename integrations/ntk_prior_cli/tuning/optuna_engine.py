@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ntk_prior import NTKPrior
 from ntk_prior.checks import shown
-from ntk_prior.runs.calibration_check import check_calibration
+from ntk_prior.runs import check_calibration
 from ntk_prior_cli.console import INTERRUPTED, errors, progress_bar
 from ntk_prior_cli.optuna_storage import (
     NOTES,
@@ -43,7 +43,7 @@ from ntk_prior_optuna import NTKPriorSampler
 from ntk_prior_optuna.history import refused_before
 
 if TYPE_CHECKING:
-    from ntk_prior.runs.run import Run
+    from ntk_prior.runs import Run
 
 
 RESULT = "result"

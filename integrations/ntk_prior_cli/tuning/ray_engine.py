@@ -20,7 +20,7 @@ from ntk_prior import NTKPrior
 from ntk_prior.checks import shown
 from ntk_prior.datasets import Images
 from ntk_prior.decision import ATTRIBUTE, RefusedDraw
-from ntk_prior.runs.calibration_check import check_calibration
+from ntk_prior.runs import check_calibration
 from ntk_prior.runs.ray_folder import REJECTIONS, read_experiment, read_refused_proposals
 from ntk_prior_cli.console import INTERRUPTED, errors, progress_bar
 from ntk_prior_cli.tuning.options import TuneOptions
@@ -38,7 +38,7 @@ from ntk_prior_cli.tuning.workload import load_images, make_base_sampler, prepar
 from ntk_prior_ray import NTKPriorCallback, NTKPriorSearch
 
 if TYPE_CHECKING:
-    from ntk_prior.runs.run import Run
+    from ntk_prior.runs import Run
 
 
 METRIC, STEP, RESULT = "best_test_accuracy", "step", "result"

@@ -15,14 +15,14 @@ from ntk_prior import Budget
 from ntk_prior.datasets import Images
 from ntk_prior.decision import RefusedDraw
 from ntk_prior.files import write_file
-from ntk_prior.runs.calibration_check import MetricNames
+from ntk_prior.runs import MetricNames
 from ntk_prior_cli.console import errors, output, strict_json
 from ntk_prior_cli.page import write_page
 from ntk_prior_cli.tuning.options import TuneOptions
 from ntk_prior_cli.tuning.training import Result, count_flops, read_configuration
 
 if TYPE_CHECKING:
-    from ntk_prior.runs.run import Run
+    from ntk_prior.runs import Run
 
 
 OUTCOME_NAME = "best test accuracy"

@@ -8,26 +8,9 @@ from typing import TYPE_CHECKING
 import optuna
 
 from ntk_prior import NTKPrior
-from ntk_prior.plots import theme
-from ntk_prior.plots.run_map import map_of_run
-from ntk_prior.plots.savings import savings_figure
-from ntk_prior.plots.scored_outcomes import scored_outcomes_figure
-from ntk_prior.plots.trust import trust_figure
-from ntk_prior.runs.savings import compute_savings
-from ntk_prior.runs.scored_outcomes import score_outcomes
-from ntk_prior.runs.trust_series import compute_trust_series
-from ntk_prior_optuna.run import (
-    NO_RECORDS,
-    Target,
-    evidence,
-    goal,
-    has_records,
-    no_scores,
-    plotted_trials,
-    study_map,
-    threshold_of,
-    warn,
-)
+from ntk_prior.plots import run_figures, theme
+from ntk_prior_optuna.run import Target, goal, prior_of, read_run
+from ntk_prior_optuna.visualization.messages import HINDSIGHT, NO_AXES, NO_RECORDS, no_scores, warn
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -55,11 +38,11 @@ def plot_feasibility(
         ImportError: If Plotly is not installed.
         ValueError: If there are several objectives and no target, or ``params`` are not two numeric parameters.
     """
-    shown = study_map(study, target, target_name, prior, params)
-    if isinstance(shown, str):
-        return _empty("What the prior says of each network", shown)
-    judged = (shown.prior, shown.trials, shown.x, shown.y)
-    return map_of_run(*judged, shown.compared.name, threshold_of(study)).figure
+    used = prior or prior_of(study)
+    run = read_run(study, goal(study, target, target_name), used)
+    if used is None and not run.was_judged:
+        return _empty(run_figures.FEASIBILITY, f"{NO_RECORDS} {HINDSIGHT}")
+    return run_figures.draw_feasibility(run, params) or _empty(run_figures.FEASIBILITY, NO_AXES)
 
 
 def plot_calibration(
@@ -83,12 +66,8 @@ def plot_calibration(
         ImportError: If Plotly is not installed.
         ValueError: If there are several objectives and no target.
     """
-    compared = goal(study, target, target_name)
-    trials = plotted_trials(study, target=target, prior=prior)
-    found = score_outcomes(trials, maximize=compared.maximize, good_from=good_from)
-    if not found.trials:
-        return _empty("Score against outcome", no_scores(prior))
-    return scored_outcomes_figure(found, compared.name, threshold_of(study))
+    run = read_run(study, goal(study, target, target_name), prior)
+    return run_figures.draw_calibration(run, good_from) or _empty(run_figures.CALIBRATION, no_scores(prior))
 
 
 def plot_savings(
@@ -107,13 +86,8 @@ def plot_savings(
         ImportError: If Plotly is not installed.
         ValueError: If there are several objectives and no target.
     """
-    compared = goal(study, target, target_name)
-    if not has_records(study):
-        return _empty("Compute launched and avoided", NO_RECORDS)
-    trials = plotted_trials(study, target=target)
-    return savings_figure(
-        compute_savings(trials, threshold=threshold_of(study), maximize=compared.maximize, good_from=good_from)
-    )
+    run = read_run(study, goal(study, target, target_name))
+    return run_figures.draw_savings(run, good_from) if run.was_judged else _empty(run_figures.SAVINGS, NO_RECORDS)
 
 
 def plot_trust(
@@ -134,15 +108,14 @@ def plot_trust(
     Raises:
         ImportError: If Plotly is not installed.
     """
-    said = evidence(study, None if target is None else goal(study, target, target_name), prior)
-    if not said:
-        return _empty("Trust in the prior", no_scores(prior))
-    figure = trust_figure(compute_trust_series(said, threshold_of(study)))
+    run = read_run(study, None if target is None else goal(study, target, target_name), prior)
+    figure = run_figures.draw_trust(run)
+    if figure is None:
+        return _empty(run_figures.TRUST, no_scores(prior))
     if target is not None:
         theme.add_note(figure, f"trials compared by: {theme.plain(target_name)}")
     return figure
 
 
 def _empty(title: str, words: str) -> go.Figure:
-    warn(words)
-    return theme.message(title, words)
+    return theme.message(title, warn(words))
