@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
-from optuna.storages import JournalStorage, RDBStorage, _CachedStorage, fail_stale_trials
+from optuna.storages import JournalStorage, RDBStorage, fail_stale_trials
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from ntk_prior_cli.owners import ATTRIBUTE, has_ended, this_process
+from ntk_prior_optuna._optuna import CachedStorage
 
 HEARTBEAT, GRACE = 60, 600
 """Seconds between two signs of life of a trial in a database, and without one until it counts as failed everywhere."""
@@ -106,7 +107,7 @@ class OwnedJournal(_Owned, JournalStorage):
     """A journal of such trials."""
 
 
-class OwnedDatabase(_Owned, _CachedStorage):
+class OwnedDatabase(_Owned, CachedStorage):
     """A database of such trials, each with a sign of life every minute."""
 
     def __init__(self, url: str) -> None:

@@ -23,7 +23,11 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
+from optuna.storages import _CachedStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
+
+CachedStorage = _CachedStorage
+"""What Optuna puts around a database, so that finished trials are read once."""
 
 _MAX_ATTRIBUTE_LENGTH = 2045
 """Longest system attribute that every storage takes."""

@@ -57,3 +57,16 @@ def test_adapters_and_examples_use_the_doors_and_not_what_is_behind_them(folder:
     )
     found = [path for path in (ROOT / folder).rglob("*.py") if behind.search(path.read_text(encoding="utf-8"))]
     assert found == []
+
+
+@pytest.mark.parametrize(("host", "home"), [("optuna", "_optuna"), ("ray", "_ray")])
+def test_what_is_private_to_a_tuner_is_imported_in_one_place(host: str, home: str) -> None:
+    """ruff sees to attributes (SLF001), and this to imports."""
+    private = re.compile(
+        rf"from {host}\.[\w.]*\b_\w+|from {host}[\w.]* import [^\n]*\b_\w+|import {host}\.[\w.]*\b_\w+"
+    )
+    users = {
+        path.stem for path in (ROOT / "integrations").rglob("*.py") if private.search(path.read_text(encoding="utf-8"))
+    }
+    assert users <= {home, f"{home}_check"}
+    assert users
