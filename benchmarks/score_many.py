@@ -146,7 +146,7 @@ prior.score_many({{name: column[:10] for name, column in columns.items()}})
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 table = prior.score_many(columns)
 spent = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(1024 * spent - sum(column.nbytes for column in table))
+print(1024 * spent - sum(getattr(column, "nbytes", 0) for column in table))
 """
 
 

@@ -230,13 +230,13 @@ class NTKPrior:
         if budget.optimizer == "adam":
             return "trained with Adam, whose estimates are bounds"
         judgement = self._judge(architecture, budget)
-        if judgement.sides is None:
+        if judgement.estimates is None:
             return f"outside the theory: {judgement.reason.partition(';')[0]}"
         became = outcome(self.task.chance, trial.train_accuracy, trial.test_accuracy, best_accuracy, trial.diverged)
         if became is None:
             return "no outcome known: accuracies are missing, or too low a test accuracy stands alone"
         network = None if judgement.architecture is None else architecture
-        return features(judgement.sides, NetworkSize.for_network(network, budget))[0], became
+        return features(judgement.estimates, NetworkSize.for_network(network, budget))[0], became
 
     def save(self, path: str | Path, views: Iterable[ViewName] | None = None) -> None:
         """Write task, budget, calibration and threshold as JSON. ``to_architecture`` and ``refine`` are not written.

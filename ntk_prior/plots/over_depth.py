@@ -99,14 +99,14 @@ def over_depth(architecture: Architecture, task: Task, depths: list[int] | None 
 
 def _entries(architecture: Architecture, task: Task) -> tuple[float, float]:
     """Logarithms of Theta_aa and of the mean Theta_ab."""
-    stage = arrays_of(task, view_name(architecture))
-    work = workspace(stage)
+    arrays = arrays_of(task, view_name(architecture))
+    work = workspace(arrays)
     log_scale, diagonal, log_gap, _ = propagate(
-        layers(architecture), stage.cosines, stage.group, stage.spreads, stage.variances, work.nodes
+        layers(architecture), arrays.cosines, arrays.group, arrays.spreads, arrays.variances, work.nodes
     )
     share = math.exp(min(log_gap - log_scale, LARGEST))
-    own = diagonal - share * float(stage.within @ work.nodes.gaps)
-    other = diagonal - share * float(stage.across @ work.nodes.gaps)
+    own = diagonal - share * float(arrays.within @ work.nodes.gaps)
+    other = diagonal - share * float(arrays.across @ work.nodes.gaps)
     return tuple(log_scale + math.log(value) if value > 0 else math.nan for value in (own, other))  # type: ignore[return-value]
 
 
@@ -147,7 +147,7 @@ def _critical(architecture: Architecture, m: int, pixels: float, q_star: float, 
         growth + math.log(top),
         growth + math.log(bulk),
         np.full_like(growth, math.log(top / bulk)),
-        _carried(-np.log(found.depth), found.mean_predictor),
+        _mean_predictor_law(-np.log(found.depth), found.mean_predictor),
         ("log_mean_predictor",),
     )
 
@@ -166,7 +166,7 @@ def _chaotic(limits: MeanField, found: OverDepth) -> Asymptotes:
     growth = found.depth * math.log(limits.chi_1 or math.nan)
     predictor = None
     if limits.xi_star is not None:
-        predictor = _carried(np.log(found.depth) - found.depth / limits.xi_star, found.mean_predictor)
+        predictor = _mean_predictor_law(np.log(found.depth) - found.depth / limits.xi_star, found.mean_predictor)
     return Asymptotes(
         _through(growth, found.log_diagonal),
         None,
@@ -183,7 +183,7 @@ def _through(law: Array, curve: Array) -> Array:
     return np.asarray(law - law[-1] + curve[-1])
 
 
-def _carried(law: Array, predictor: Array) -> Array | None:
+def _mean_predictor_law(law: Array, predictor: Array) -> Array | None:
     """The law of the mean predictor, where that is small enough to follow it, and is not rounding yet."""
     follows = np.flatnonzero((predictor < _BEGINS) & (predictor > _ENDS))
     if not follows.size:

@@ -178,4 +178,4 @@ def limits_of(config: Mapping[str, Any], task: Task) -> MeanField:
     """The infinite-depth limits of a configuration; none outside the theory, and none for residual networks."""
     own = {name: value for name, value in config.items() if name in ARCHITECTURE_FIELDS}
     architecture = Architecture(**own)
-    return MeanField(*[None] * 7) if why_outside(architecture, task) else mean_field(architecture)
+    return MeanField.unknown() if why_outside(architecture, task) else mean_field(architecture)

@@ -85,7 +85,7 @@ def _leading_vector(matrix: Array) -> Array:
         return np.asarray(np.linalg.eigh(matrix)[1][:, -1])
 
 
-def carried(sample: Sketch, n: int) -> Sketch:
+def extrapolate(sample: Sketch, n: int) -> Sketch:
     """The sketch that ``n`` samples of the same distribution would have.
 
     Args:
@@ -94,11 +94,11 @@ def carried(sample: Sketch, n: int) -> Sketch:
     """
     counts = sample.counts.astype(np.int64)
     spectra = np.repeat(sample.eigenvalues, counts, axis=1)
-    means, energy, counts_n = carried_modes(spectra, np.repeat(sample.energy / counts, counts), n)
+    means, energy, counts_n = modes_at(spectra, np.repeat(sample.energy / counts, counts), n)
     return sample._replace(eigenvalues=means, counts=counts_n, energy=energy)
 
 
-def carried_modes(eigenvalues: Array, energy: Array, n: int) -> tuple[Array, Array, Array]:
+def modes_at(eigenvalues: Array, energy: Array, n: int) -> tuple[Array, Array, Array]:
     """Eigenmodes that ``n`` samples of the same distribution would have, in groups.
 
     Args:
@@ -141,7 +141,7 @@ def label_energy(vectors: Array, labels: NDArray[Any]) -> Array:
 
 
 def _rescaled(eigenvalues: Array, n: int) -> Array:
-    """Gram eigenvalues (leading first, trace = size x mean diagonal) carried from ``size`` samples to ``n``.
+    """Gram eigenvalues (leading first, trace = size x mean diagonal) extrapolated from ``size`` samples to ``n``.
 
     Sample eigenvalues are those of the population times the number of samples, plus the trace of the modes beyond
     the sample, which acts as a ridge; that tail follows the power law of the last resolved modes.
@@ -174,7 +174,7 @@ def _tail_exponent(population: Array) -> float:
 
 
 def _rescaled_energy(energy: Array, n: int) -> Array:
-    """Label energy per mode carried to ``n`` samples.
+    """Label energy per mode, extrapolated to ``n`` samples.
 
     What a finite sample's modes hold beyond the population's is noise spread evenly over them.
     """

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ntk_prior._types import Array
 from ntk_prior.architecture import Architecture
 from ntk_prior.task.cosines import POWERS, gauss_nodes, weights_on
-from ntk_prior.task.hadamard import carried, sketch
+from ntk_prior.task.hadamard import extrapolate, sketch
 from ntk_prior.task.images import pixel_view
 from ntk_prior.task.inputs import normalised
 from ntk_prior.task.view import View
@@ -148,7 +148,7 @@ class Carried:
     def view(self, name: ViewName) -> View:
         """Carry one to the number of samples, measuring it first if need be."""
         view = self.views[name]
-        return replace(view, sketch=carried(view.sketch, self.n_train))
+        return replace(view, sketch=extrapolate(view.sketch, self.n_train))
 
 
 def whole_inputs(inputs: Array, labels: NDArray[Any], groups: int) -> View:

@@ -16,6 +16,7 @@ import math
 
 import numpy as np
 
+from ntk_prior._types import Array
 from ntk_prior.theory.activations import ERF, GELU, RECTIFIER, SIN
 from ntk_prior.theory.dual_table import (
     ALONE_TERMS,
@@ -38,8 +39,7 @@ from ntk_prior.theory.dual_table import (
 )
 from ntk_prior.theory.jit import entry, inlined, inner, inner_summing
 
-# --------------------------------------------------------------------------------------------------------------------
-# Compiled evaluation. Loops over nodes are branch-free so that LLVM turns them into vector instructions.
+# Loops over nodes are branch-free so that LLVM turns them into vector instructions.
 
 
 def _arctan_coefficients() -> tuple[float, ...]:
@@ -59,7 +59,7 @@ _TAN_3PI_8 = math.sqrt(2.0) + 1.0
 
 
 @inlined
-def arctan(y, x):  # type: ignore[no-untyped-def]
+def arctan(y: float, x: float) -> float:
     """arctan(y / x) for x, y >= 0, branch-free with one division (libm's would keep the loops from vectorising)."""
     high, middle = y > _TAN_3PI_8 * x, y > _TAN_PI_8 * x
     top = -x if high else (y - x if middle else y)
@@ -76,25 +76,39 @@ def arctan(y, x):  # type: ignore[no-untyped-def]
     return base + r * (low + z4 * (mid + z4 * end))
 
 
-ROW = 8 + 2 * LANES
-"""Size of the scratch row in which a dual at one q keeps what all of its correlations share."""
+# Where each dual keeps, in its scratch row, what all correlations at one q share.
+_ERF_COS, _ERF_COS_2, _ERF_TOP, _ERF_INVERSE_Q, _ERF_GAIN = range(5)
+"""With the angle A of c = 1: cos A and its square, sin A, 4 / (pi q), and Tdot(q, 1)."""
+_RECTIFIER_SLOPE = 0
+_SIN_Q = 0
+_GELU_Q, _GELU_INVERSE_S, _GELU_ROOT, _GELU_ORTHANT = range(4)
+"""q, 1 / (1 + q), sqrt(1 + 2 q), and pi / 2 plus the angle A with sin A = q / (1 + q)."""
+_TABLE_FIRST, _TABLE_GAIN, _TABLE_POWER, _TABLE_INVERSE = range(4)
+"""First line of the table at this q, Tdot(q, 1), the power of the bend near c = 1, and 1 / (2 + that power)."""
+_TABLE_CONTRACTION = 8
+_TABLE_BEND = _TABLE_CONTRACTION + LANES
+"""From here on, the weights of the columns that T's and Tdot's differences are made of, shape (LANES,) each."""
 
+ROW = _TABLE_BEND + LANES
+"""Size of the scratch row."""
 
 LAYER_WORK = ROW + 3
 """Size of the scratch of ``layer``."""
 
 
 @inner
-def _erf_at(q, row):  # type: ignore[no-untyped-def]
+def _erf_at(q: float, row: Array) -> tuple[float, float]:
     root, inverse_w, inverse_q = math.sqrt(1.0 + 4.0 * q), 1.0 / (1.0 + 2.0 * q), 4.0 / math.pi / q
     cos_a, gain = root * inverse_w, 4.0 / math.pi / root
-    row[0], row[1], row[2], row[3], row[4] = cos_a, cos_a * cos_a, 2.0 * q * inverse_w, inverse_q, gain
+    row[_ERF_COS], row[_ERF_COS_2], row[_ERF_TOP] = cos_a, cos_a * cos_a, 2.0 * q * inverse_w
+    row[_ERF_INVERSE_Q], row[_ERF_GAIN] = inverse_q, gain
     return 0.5 * inverse_q * arctan(2.0 * q, root), gain
 
 
 @inner
-def _erf_gaps(row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
-    cos_a, cos_a2, top, inverse_q, gain = row[0], row[1], row[2], row[3], row[4]
+def _erf_gaps(row: Array, eps: Array, n: int, d_t: Array, d_d: Array) -> None:
+    cos_a, cos_a2, top = row[_ERF_COS], row[_ERF_COS_2], row[_ERF_TOP]
+    inverse_q, gain = row[_ERF_INVERSE_Q], row[_ERF_GAIN]
     for j in range(n):
         e = eps[j]
         gap2 = top * top * e * (2.0 - e)  # sin(A)^2 - sin(B)^2, the angles whose difference T needs
@@ -105,7 +119,7 @@ def _erf_gaps(row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _rectifier_gaps(slope, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+def _rectifier_gaps(slope: float, eps: Array, n: int, d_t: Array, d_d: Array) -> None:
     bend = (1.0 - slope) * (1.0 - slope)
     for j in range(n):
         e = eps[j]
@@ -119,7 +133,7 @@ def _rectifier_gaps(slope, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _sin_gaps(q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+def _sin_gaps(q: float, eps: Array, n: int, d_t: Array, d_d: Array) -> None:
     for j in range(n):
         e = eps[j]
         near, far = -math.expm1(-q * e), -math.expm1(-q * (2.0 - e))
@@ -128,18 +142,18 @@ def _sin_gaps(q, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _gelu_at(q, row):  # type: ignore[no-untyped-def]
+def _gelu_at(q: float, row: Array) -> tuple[float, float]:
     root, inverse_s = math.sqrt(1.0 + 2.0 * q), 1.0 / (1.0 + q)
     slope = q / root  # tan(A) with sin(A) = q / (1 + q)
     orthant = 0.5 * math.pi + arctan(q, root)
-    row[0], row[1], row[2], row[3] = q, inverse_s, root, orthant
+    row[_GELU_Q], row[_GELU_INVERSE_S], row[_GELU_ROOT], row[_GELU_ORTHANT] = q, inverse_s, root, orthant
     gain = orthant + slope * (2.0 * inverse_s + 1.0 / (root * root))
     return 0.5 / math.pi * (orthant + 2.0 * inverse_s * slope), 0.5 / math.pi * gain
 
 
 @inner
-def _gelu_gaps(row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
-    q, inverse_s, root, orthant = row[0], row[1], row[2], row[3]
+def _gelu_gaps(row: Array, eps: Array, n: int, d_t: Array, d_d: Array) -> None:
+    q, inverse_s, root, orthant = row[_GELU_Q], row[_GELU_INVERSE_S], row[_GELU_ROOT], row[_GELU_ORTHANT]
     inverse_r1 = 1.0 / root
     for j in range(n):
         e = eps[j]
@@ -174,7 +188,7 @@ _LOWEST_EPS = LOWEST_ODDS * (2.0 + MARGIN) / (1.0 + LOWEST_ODDS)
 
 
 @inner
-def _tabulated_at(table, q, row):  # type: ignore[no-untyped-def]
+def _tabulated_at(table: Array, q: float, row: Array) -> tuple[float, float]:
     inside = min(q, Q_MAX)
     growth, bend_power, inverse = table[0, GROWTH], table[0, BEND_POWER], 1.0 / (1.0 + inside)
     beyond = (q / inside) ** (growth - 1.0) if q > Q_MAX and growth != 1.0 else 1.0
@@ -193,17 +207,19 @@ def _tabulated_at(table, q, row):  # type: ignore[no-untyped-def]
         t_k *= t
     t_k = 1.0
     for k in range(Q_TERMS):
-        row[8 + k], row[8 + Q_TERMS + k] = flat * t_k, 0.0
-        row[8 + LANES + k], row[8 + LANES + Q_TERMS + k] = 0.0, lean * t_k
+        row[_TABLE_CONTRACTION + k], row[_TABLE_CONTRACTION + Q_TERMS + k] = flat * t_k, 0.0
+        row[_TABLE_BEND + k], row[_TABLE_BEND + Q_TERMS + k] = 0.0, lean * t_k
         t_k *= t
-    row[0], row[1], row[2], row[3] = first, beyond * d_1, power, 1.0 / (2.0 + power)
+    row[_TABLE_FIRST], row[_TABLE_GAIN] = first, beyond * d_1
+    row[_TABLE_POWER], row[_TABLE_INVERSE] = power, 1.0 / (2.0 + power)
     return table[0, OFFSET] / q + flat * t_1, beyond * d_1
 
 
 @inner_summing
-def _tabulated_gaps(table, row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
-    first, gain, power, inverse = int(row[0]) + 1 - _EPS_FIRST, row[1], row[2], row[3]
-    contraction, bend = row[8 : 8 + LANES], row[8 + LANES : 8 + 2 * LANES]
+def _tabulated_gaps(table: Array, row: Array, eps: Array, n: int, d_t: Array, d_d: Array) -> None:
+    first, gain = int(row[_TABLE_FIRST]) + 1 - _EPS_FIRST, row[_TABLE_GAIN]
+    power, inverse = row[_TABLE_POWER], row[_TABLE_INVERSE]
+    contraction, bend = row[_TABLE_CONTRACTION:_TABLE_BEND], row[_TABLE_BEND:ROW]
     # Divisions in a loop of their own do not make the lookups wait.
     for j in range(n):
         d_t[j] = max(eps[j] / (2.0 - eps[j] + MARGIN), LOWEST_ODDS)
@@ -229,7 +245,7 @@ def _tabulated_gaps(table, row, eps, n, d_t, d_d):  # type: ignore[no-untyped-de
 
 
 @inner
-def diagonal(code, slope, table, q, row):  # type: ignore[no-untyped-def]
+def diagonal(code: int, slope: float, table: Array, q: float, row: Array) -> tuple[float, float]:
     """A dual at one variance.
 
     Args:
@@ -243,10 +259,10 @@ def diagonal(code, slope, table, q, row):  # type: ignore[no-untyped-def]
     if code == ERF:
         return _erf_at(q, row)
     if code == RECTIFIER:
-        row[0] = slope
+        row[_RECTIFIER_SLOPE] = slope
         return slope + 0.5 * (1.0 - slope) ** 2, slope + 0.5 * (1.0 - slope) ** 2
     if code == SIN:
-        row[0] = q
+        row[_SIN_Q] = q
         return -0.5 * math.expm1(-2.0 * q) / q, 0.5 * (1.0 + math.exp(-2.0 * q))
     if code == GELU:
         return _gelu_at(q, row)
@@ -254,7 +270,7 @@ def diagonal(code, slope, table, q, row):  # type: ignore[no-untyped-def]
 
 
 @inner
-def differences(code, table, row, eps, n, d_t, d_d):  # type: ignore[no-untyped-def]
+def differences(code: int, table: Array, row: Array, eps: Array, n: int, d_t: Array, d_d: Array) -> None:
     """What a dual at one variance makes of ``n`` correlations.
 
     Args:
@@ -268,9 +284,9 @@ def differences(code, table, row, eps, n, d_t, d_d):  # type: ignore[no-untyped-
     if code == ERF:
         _erf_gaps(row, eps, n, d_t, d_d)
     elif code == RECTIFIER:
-        _rectifier_gaps(row[0], eps, n, d_t, d_d)
+        _rectifier_gaps(row[_RECTIFIER_SLOPE], eps, n, d_t, d_d)
     elif code == SIN:
-        _sin_gaps(row[0], eps, n, d_t, d_d)
+        _sin_gaps(row[_SIN_Q], eps, n, d_t, d_d)
     elif code == GELU:
         _gelu_gaps(row, eps, n, d_t, d_d)
     else:
@@ -278,7 +294,9 @@ def differences(code, table, row, eps, n, d_t, d_d):  # type: ignore[no-untyped-
 
 
 @entry(lambda *_: 1)
-def layer(code, slope, table, q, eps, work):  # type: ignore[no-untyped-def]
+def layer(
+    code: int, slope: float, table: Array, q: float, eps: float, work: Array
+) -> tuple[float, float, float, float]:
     """One application of a dual to a diagonal and one correlation.
 
     Args:

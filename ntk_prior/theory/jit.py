@@ -13,9 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
 from threading import RLock, local
 from types import FunctionType
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 # Without numba's run time ("_nrt") nothing can be allocated, so callers pass scratch arrays; in return no thread counts
 # references, which would cost more than a whole configuration's layers.
@@ -36,7 +40,7 @@ PER_CONFIGURATION = 20
 PER_CALL = 250
 """What one more call with one more configuration counts: a tuner makes thousands of them, an explanation a few."""
 
-_options: dict[FunctionType, dict[str, Any]] = {}
+_options: dict[Callable[..., Any], dict[str, Any]] = {}
 """How each function is compiled; see ``entry``, ``inner`` and ``inlined``."""
 
 _building = RLock()
@@ -44,7 +48,7 @@ _interpreting = local()
 """Whether this thread is inside an interpreted entry point: what it calls is then part of that one's work."""
 
 
-class Entry:
+class Entry(Generic[P, R]):
     """A function that Python calls, and that compiled code may call too.
 
     Args:
@@ -52,43 +56,44 @@ class Entry:
         work: How much a call with the same arguments means, in layers of a network.
     """
 
-    def __init__(self, function: FunctionType, work: Callable[..., float]) -> None:
+    def __init__(self, function: Callable[P, R], work: Callable[..., float]) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self._work, self._left = work, float(_SMALL)
-        self._compiled: Callable[..., Any] | None = None
+        self._compiled: Callable[P, R] | None = None
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: P.args, **named: P.kwargs) -> R:
         """What the function returns: interpreted while all calls together are little work, compiled from then on."""
         if getattr(_interpreting, "now", False):
-            return self.function(*arguments)
+            return self.function(*arguments, **named)
         if self._compiled is None:
-            self._left -= self._work(*arguments)
+            self._left -= self._work(*arguments, **named)
             if self._left >= 0.0:
                 try:
-                    return self.interpreted(*arguments)
+                    return self.interpreted(*arguments, **named)
                 except (ArithmeticError, ValueError):
                     # Compiled code goes on with inf or nan, as C does, where Python's math raises; its word counts.
                     pass
             with _building:
                 self._compiled = _dispatcher(self.function)
-        return self._compiled(*arguments)
+        return self._compiled(*arguments, **named)
 
-    def interpreted(self, *arguments: Any) -> Any:
+    def interpreted(self, *arguments: P.args, **named: P.kwargs) -> R:
         """The same without compiled code, with what it calls."""
         _interpreting.now = True
         try:
             with np.errstate(all="ignore"):
-                return self.function(*arguments)
+                return self.function(*arguments, **named)
         finally:
             _interpreting.now = False
 
 
 @functools.cache
-def _dispatcher(function: FunctionType) -> Any:
+def _dispatcher(function: Callable[..., Any]) -> Any:
     """The function for numba, with each function of ours that it calls made ready likewise."""
     from ntk_prior.theory.machine_code import dispatcher  # numba takes half a second to import
 
+    assert isinstance(function, FunctionType), "only functions are decorated"
     scope = dict(function.__globals__)
     for name in {step.argval for step in dis.get_instructions(function) if step.opname == "LOAD_GLOBAL"}:
         called = scope.get(name)
@@ -98,32 +103,52 @@ def _dispatcher(function: FunctionType) -> Any:
     return dispatcher(FunctionType(function.__code__, scope, function.__name__), _options[function])
 
 
-def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    def registered(function: Callable[..., Any]) -> Any:
-        assert isinstance(function, FunctionType)
-        _options[function] = options
-        return function
-
-    return registered
+def _register(function: F, **options: Any) -> F:
+    """Note how a function is compiled; it stays as it is."""
+    assert isinstance(function, FunctionType), "only functions are decorated"
+    _options[function] = options
+    return function
 
 
-def _entry_decorator(**options: Any) -> Callable[..., Any]:
-    def decorator(work: Callable[..., float]) -> Callable[[Callable[..., Any]], Any]:
-        return lambda function: Entry(_decorator(**options)(function), work)
+def entry(work: Callable[..., float]) -> Callable[[Callable[P, R]], Entry[P, R]]:
+    """For functions that Python calls.
 
-    return decorator
+    Args:
+        work: How much a call with the same arguments means, in layers of a network.
+    """
+    return lambda function: Entry(_register(function, fastmath=_EXACT, **_OPTIONS), work)
 
 
-entry = _entry_decorator(fastmath=_EXACT, **_OPTIONS)
-entry_summing = _entry_decorator(fastmath=_SUMMING, **_OPTIONS)
-"""For functions that Python calls, given how much work a call's arguments mean: in layers of a network."""
+def entry_summing(work: Callable[..., float]) -> Callable[[Callable[P, R]], Entry[P, R]]:
+    """As ``entry``, where terms may be added in any order."""
+    return lambda function: Entry(_register(function, fastmath=_SUMMING, **_OPTIONS), work)
 
-inlined = _decorator(inline="always")
-"""For formulas inside a loop over nodes or groups, which then becomes vector instructions."""
 
-inner = _decorator(fastmath=_EXACT, **_INNER)
-inner_summing = _decorator(fastmath=_SUMMING, **_INNER)
-"""For functions that only compiled code calls: compiling the way in from Python would take as long as the function."""
+def inlined(function: F) -> F:
+    """For formulas inside a loop over nodes or groups, which then becomes vector instructions."""
+    return _register(function, inline="always")
+
+
+def inner(function: F) -> F:
+    """For functions that only compiled code calls.
+
+    Compiling the way in from Python would take as long as the function.
+    """
+    return _register(function, fastmath=_EXACT, **_INNER)
+
+
+def inner_piece(function: F) -> F:
+    """As ``inner``, for a piece of one caller's loop: it is compiled as if it stood there.
+
+    To pass a dozen arrays to a function takes as long as a layer.
+    """
+    return _register(function, fastmath=_EXACT, forceinline=True, **_INNER)
+
+
+def inner_summing(function: F) -> F:
+    """As ``inner``, where terms may be added in any order."""
+    return _register(function, fastmath=_SUMMING, **_INNER)
+
 
 _CHUNK = 4096
 """Rows that a thread takes at a time."""

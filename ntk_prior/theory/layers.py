@@ -4,28 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ntk_prior._types import Array
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.theory.activations import Dual, dual
+from ntk_prior.theory.activations import dual
 from ntk_prior.theory.jit import inner
 
-CONFIGURATION = np.dtype(
-    [
-        (name, np.float64)
-        for name in (
-            *("weight_variance", "bias_variance", "depth", "code", "slope", "keep_rate", "residual_scale"),
-            *("kernel_size", "pooling", "layer_norm", "cnn", "steps", "learning_rate", "momentum", "batch_size"),
-            *("width", "adam", "standard", "cross_entropy"),
-        )
-    ]
-)
-"""One configuration in numbers: the fields of ``Architecture`` and ``Budget``, NaN for None, flags in place of names,
-and ``code`` for the activation (see ``activations.Dual``)."""
+
+class Row(Protocol):
+    """One configuration in numbers, as compiled code reads it.
+
+    The fields of ``Architecture`` and ``Budget``, NaN for None, flags in place of names, and ``code`` for the
+    activation (see ``activations.Dual``).
+    """
+
+    weight_variance: float
+    bias_variance: float
+    depth: float
+    code: float
+    slope: float
+    keep_rate: float
+    residual_scale: float
+    kernel_size: float
+    pooling: float
+    layer_norm: float
+    cnn: float
+    steps: float
+    learning_rate: float
+    momentum: float
+    batch_size: float
+    width: float
+    adam: float
+    standard: float
+    cross_entropy: float
+
+
+CONFIGURATION = np.dtype([(name, np.float64) for name in Row.__annotations__])
+"""The type of a ``Row`` in an array."""
 
 
 def encode(values: Mapping[str, Any]) -> NDArray[np.void]:
@@ -72,30 +92,33 @@ def plain_values(architecture: Architecture, budget: Budget) -> dict[str, Any]:
     }
 
 
-class Sources(NamedTuple):
-    """Relative weight of each layer's own parameters in Theta, in units of a hidden layer's weights.
+def encode_one(architecture: Architecture, budget: Budget) -> tuple[NDArray[np.void], Array]:
+    """One configuration for compiled code.
 
-    The NTK parametrization has 1, 1 and sigma_b^2. In the standard one a layer's weights count by their fan-in, which
-    leaves these three numbers once the hidden fan-in / sigma_w^2 is taken out as a common factor.
+    Returns:
+        Array of ``CONFIGURATION``, shape (1,), and the table of the activation's dual.
+
+    Raises:
+        ValueError: If its activation is unknown.
     """
-
-    first: float
-    """Weights of the first layer, relative to its share in K^1."""
-    readout: float
-    """Weights of the readout, relative to their share in K^{L+1}."""
-    bias: float
-    """What every layer's biases add to Theta."""
+    code, slope, table = dual(architecture.activation, architecture.slope)
+    return encode({**plain_values(architecture, budget), "code": code, "slope": slope}), table
 
 
 class Layers(NamedTuple):
-    """An architecture as compiled code reads it; see ``Architecture`` for the meaning of each number."""
+    """A network as compiled code reads it; see ``Architecture`` for the meaning of most numbers.
+
+    The last three are what each layer's own parameters weigh in Theta, in units of a hidden layer's weights. The NTK
+    parametrization has 1, 1 and sigma_b^2. In the standard one a layer's weights count by their fan-in, which leaves
+    these three numbers once the hidden fan-in / sigma_w^2 is taken out as a common factor.
+    """
 
     weight_variance: float
     bias_variance: float
     depth: int
     code: int
     slope: float
-    table: np.ndarray
+    table: Array
     keep_rate: float
     branch: float
     """alpha^2 of the residual branch; a negative number means a plain network."""
@@ -103,76 +126,58 @@ class Layers(NamedTuple):
     spread_per_layer: float
     """Variance, in pixels^2, that one convolution's window adds along each axis; 0 where nothing is averaged."""
     first: float
+    """Weights of the first layer, relative to their share in K^1."""
     readout: float
+    """Weights of the readout, relative to their share in K^{L+1}."""
     bias: float
+    """What every layer's biases add to Theta."""
 
 
-def layers(architecture: Architecture, sources: Sources | None = None) -> Layers:
-    """Translate an architecture for compiled code.
-
-    Args:
-        architecture: The network.
-        sources: Relative weights of the layers' own parameters; the NTK parametrization by default.
+def layers(architecture: Architecture) -> Layers:
+    """A network in the NTK parametrization for compiled code.
 
     Raises:
         ValueError: If its activation is unknown.
     """
-    activation: Dual = dual(architecture.activation, architecture.slope)
-    alpha = architecture.residual_scale
-    window = architecture.kernel_size if architecture.kind == "cnn" else 1
-    return Layers(
-        architecture.weight_variance,
-        architecture.bias_variance,
-        architecture.depth,
-        *activation,
-        architecture.keep_rate,
-        -1.0 if alpha is None else alpha * alpha,
-        architecture.normalization == "layer",
-        (window * window - 1) / 12.0,
-        *(sources or Sources(1.0, 1.0, architecture.bias_variance)),
-    )
+    rows, table = encode_one(architecture, Budget(steps=1))
+    return layers_of_row(rows[0], table, 1.0, 1.0)
 
 
 @inner
-def layers_of_row(row, table, stage):  # type: ignore[no-untyped-def]
-    """A row's network."""
+def layers_of_row(row: Row, table: Array, first_fan: float, readout_fan: float) -> Layers:
+    """A row's network.
+
+    Args:
+        row: The configuration.
+        table: Of its activation's dual.
+        first_fan, readout_fan: Inputs of a unit of the first layer and of an output unit, for the standard
+            parametrization.
+    """
     window = window_of(row)
     first = readout = 1.0
     bias = row.bias_variance
     if row.standard > 0.0 and row.width > 0.0:
         fan_in = row.width * window
-        first, readout = first_fan(row, stage) / fan_in, readout_fan(row, stage) / fan_in
+        first, readout = first_fan / fan_in, readout_fan / fan_in
         bias = row.weight_variance / fan_in
     return Layers(
-        row.weight_variance,
-        row.bias_variance,
-        int(row.depth),
-        int(row.code),
-        row.slope,
-        table,
-        row.keep_rate,
-        row.residual_scale * row.residual_scale if row.residual_scale >= 0.0 else -1.0,
-        row.layer_norm > 0.0,
-        (window - 1.0) / 12.0,
-        first,
-        readout,
-        bias,
+        weight_variance=row.weight_variance,
+        bias_variance=row.bias_variance,
+        depth=int(row.depth),
+        code=int(row.code),
+        slope=row.slope,
+        table=table,
+        keep_rate=row.keep_rate,
+        branch=row.residual_scale * row.residual_scale if row.residual_scale >= 0.0 else -1.0,
+        layer_norm=row.layer_norm > 0.0,
+        spread_per_layer=(window - 1.0) / 12.0,
+        first=first,
+        readout=readout,
+        bias=bias,
     )
 
 
 @inner
-def window_of(row):  # type: ignore[no-untyped-def]
+def window_of(row: Row) -> float:
     """Pixels that a unit sees of the layer before."""
     return row.kernel_size * row.kernel_size if row.cnn > 0.0 else 1.0
-
-
-@inner
-def first_fan(row, stage):  # type: ignore[no-untyped-def]
-    """Inputs of a unit of the first layer."""
-    return window_of(row) * (stage.n_features // stage.n_pixels if row.cnn > 0.0 else stage.n_features)
-
-
-@inner
-def readout_fan(row, stage):  # type: ignore[no-untyped-def]
-    """Inputs of an output unit."""
-    return row.width * stage.n_pixels if row.cnn > 0.0 and row.pooling == 0.0 else row.width

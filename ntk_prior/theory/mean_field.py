@@ -46,6 +46,11 @@ class MeanField(NamedTuple):
     xi_1: float | None
     xi_star: float | None
 
+    @classmethod
+    def unknown(cls) -> MeanField:
+        """That of a network whose limits are not known."""
+        return cls(phase=None, q_star=None, c_star=None, chi_1=None, chi_c=None, xi_1=None, xi_star=None)
+
 
 class _Map(NamedTuple):
     """One layer at variance ``inner``: the new variance, and the pieces of the correlation map."""
@@ -63,7 +68,7 @@ def mean_field(architecture: Architecture) -> MeanField:
         ValueError: If its activation is unknown.
     """
     if architecture.residual_scale is not None:
-        return MeanField(None, None, None, None, None, None, None)
+        return MeanField.unknown()
     step = _layer_map(architecture)
     normalised = architecture.normalization == "layer"
     q = step(1.0, 0.0).q_next if normalised else _length_fixed_point(architecture, step)
@@ -71,7 +76,7 @@ def mean_field(architecture: Architecture) -> MeanField:
     scale = architecture.weight_variance * inner / q
     chi_1 = scale * step(inner, 0.0).gain / architecture.keep_rate
     if not math.isfinite(chi_1):
-        return MeanField(None, None, None, None, None, None, None)
+        return MeanField.unknown()
     finite = _RANGE[0] < q < _RANGE[1]
     eps = _correlation_fixed_point(architecture, step, inner) if finite else _far_correlation(step, inner)
     at_fixed_point = step(inner, eps or 0.0)
@@ -83,13 +88,13 @@ def mean_field(architecture: Architecture) -> MeanField:
         xi_1 = -1 / math.log(chi_1) if chi_1 > 0.0 else 0.0
     splits = phase == "chaotic" and 0.0 < chi_c < chi_1
     return MeanField(
-        phase,
-        q_star,
-        None if eps is None else 1.0 - eps,
-        chi_1,
-        chi_c,
-        xi_1,
-        1 / math.log(chi_1 / chi_c) if splits else None,
+        phase=phase,
+        q_star=q_star,
+        c_star=None if eps is None else 1.0 - eps,
+        chi_1=chi_1,
+        chi_c=chi_c,
+        xi_1=xi_1,
+        xi_star=1 / math.log(chi_1 / chi_c) if splits else None,
     )
 
 

@@ -34,7 +34,7 @@ class MeasuredSpectrum(NamedTuple):
         kappa: lambda_max / lambda_bulk.
         mean_predictor: Share of the centred class means that kernel regression carries to test points,
             s / (s + lambda_bulk) with s = (m / k) (Theta_in - Theta_out).
-        max_learning_rate: 2 / lambda_max, for the loss summed over samples.
+        max_rate_of_summed_loss: 2 / lambda_max, for the loss summed over samples.
         eigenvalues: Of the centred kernel, leading first, shape (n_train,), all > 0.
         counts: Ones, shape (n_train,).
         log_lambda_max, log_lambda_bulk: Natural logarithms.
@@ -57,7 +57,7 @@ class MeasuredSpectrum(NamedTuple):
     lambda_bulk: float
     kappa: float
     mean_predictor: float
-    max_learning_rate: float
+    max_rate_of_summed_loss: float
     eigenvalues: Array
     counts: Array
     log_lambda_max: float
@@ -99,14 +99,14 @@ def measured_spectrum(
     apart = ~np.eye(m, dtype=bool)
     inside, outside = theta[same & apart], theta[~same]
     signal = max(float(inside.mean() - outside.mean()), 0.0) * m / n_classes if inside.size else 0.0
-    limits = mean_field(architecture) if architecture is not None else MeanField(*[None] * 7)
+    limits = mean_field(architecture) if architecture is not None else MeanField.unknown()
     return MeasuredSpectrum(
         *limits,
         lambda_max=saturated(log_max),
         lambda_bulk=saturated(log_bulk),
         kappa=saturated(log_max - log_bulk),
         mean_predictor=signal / (signal + math.exp(log_bulk)),
-        max_learning_rate=saturated(math.log(2.0) - log_max),
+        max_rate_of_summed_loss=saturated(math.log(2.0) - log_max),
         eigenvalues=eigenvalues,
         counts=np.ones(m),
         log_lambda_max=log_max,

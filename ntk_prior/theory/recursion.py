@@ -3,10 +3,10 @@
     K^1 = Theta^1 = sigma_w^2 c_0 + sigma_b^2,
     K^{l+1} = sigma_w^2 T(K^l) + sigma_b^2,    Theta^{l+1} = K^{l+1} + sigma_w^2 Tdot(K^l) Theta^l,    l = 1..L
 
-(Xiao, Pennington and Schoenholz 2020, eqs. 2-5). What is carried are the diagonal ``q = K_aa``, the relative gaps
-``eps = 1 - K_ab / q`` and ``(Theta_aa - Theta_ab) / q``, never the off-diagonal entries themselves: in the ordered
-phase the gaps shrink like chi_1^l and would drown in the rounding of a subtraction. Kernels that leave the range of
-float64 carry a logarithmic scale.
+(Xiao, Pennington and Schoenholz 2020, eqs. 2-5). The numbers that go through the layers are the diagonal ``q = K_aa``,
+the relative gaps ``eps = 1 - K_ab / q`` and ``(Theta_aa - Theta_ab) / q``, never the off-diagonal entries themselves: in
+the ordered phase the gaps shrink like chi_1^l and would drown in the rounding of a subtraction. Kernels that leave the
+range of float64 carry a logarithmic scale.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ntk_prior._types import Array
 from ntk_prior.architecture import Architecture
 from ntk_prior.theory.activations import RECTIFIER
 from ntk_prior.theory.dual_eval import ROW, diagonal, differences
-from ntk_prior.theory.jit import PER_CALL, PER_CONFIGURATION, entry, inner
-from ntk_prior.theory.layers import layers
+from ntk_prior.theory.jit import PER_CALL, PER_CONFIGURATION, entry, inner, inner_piece
+from ntk_prior.theory.layers import Layers, layers
 
 TAIL_TOLERANCE = 1e-9
 """Relative accuracy at which the maps count as converged, so that the remaining layers have a closed form."""
@@ -74,133 +74,269 @@ def kernel(architecture: Architecture, cosines: Array) -> Kernel:
 class Scratch(NamedTuple):
     """Arrays that ``propagate`` works in: shape (nodes,) each, but for ``row``."""
 
-    eps: np.ndarray
+    eps: Array
     """1 - K_ab / q."""
-    gaps: np.ndarray
+    gaps: Array
     """Theta_aa - Theta_ab, see ``Kernel``."""
-    d_t: np.ndarray
-    d_d: np.ndarray
-    row: np.ndarray
+    d_t: Array
+    d_d: Array
+    row: Array
     """The dual at the present q, see ``dual_eval.diagonal``."""
 
 
 def scratch(n: int) -> Scratch:
     """Scratch for ``n`` nodes."""
-    return Scratch(np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(ROW))
+    return Scratch(eps=np.empty(n), gaps=np.empty(n), d_t=np.empty(n), d_d=np.empty(n), row=np.empty(ROW))
+
+
+class _Diagonals(NamedTuple):
+    """The diagonals after some layers. Kernels are in units of exp(log_scale) q."""
+
+    q: float
+    """That of the NNGP kernel, inside [_SMALL, _LARGE]."""
+    log_beyond: float
+    """What keeping it there has taken from its logarithm."""
+    p: float
+    """That of Theta, in units of exp(log_scale) q."""
+    unit: float
+    """1 / exp(log_scale): the NNGP kernel's diagonal in the same units."""
+    log_scale: float
+
+
+class _Map(NamedTuple):
+    """What a layer does to the kernels at one variance of its inputs."""
+
+    t_1: float
+    """T(q, 1) / q."""
+    d_1: float
+    """Tdot(q, 1)."""
+    w: float
+    """sigma_w^2 times the variance of the activation's argument."""
+    weights: float
+    """What the weights add to the diagonal."""
+    through: float
+    """What a gradient gains on the way through."""
+    drop: float
+    """Relative variance of dropout's mask."""
+    q: float
+    """The next diagonal."""
+    keep: float
+    """Share of the next diagonal that the skip connection keeps; 0 in a plain layer."""
+    add: float
+    """What the layer's own output is multiplied by, in units of the next diagonal."""
+    change: float
+    """Relative change of the diagonal."""
+
+
+class _Tail(NamedTuple):
+    """Layers at a fixed point of the diagonal: P' = source unit + a P."""
+
+    layers: int
+    a: float
+    scale: float
+    """sigma_w^2 times the ratio of the activation's argument's variance to q."""
+    d_1: float
+    drop: float
+    source: float
+    more: float
+    """What the readout's weights count beyond a hidden layer's."""
+    p: float
+    unit: float
 
 
 @entry(lambda net, *_: PER_CALL + PER_CONFIGURATION + net.depth)
-def propagate(net, cosines, group, spreads, variances, nodes):  # type: ignore[no-untyped-def]
+def propagate(
+    net: Layers, cosines: Array, group: int, spreads: Array, variances: Array, nodes: Scratch
+) -> tuple[float, float, float, float]:
     """Carry the diagonal and all nodes through the layers and the readout.
 
     Args:
-        net: ``Layers``.
+        net: The network.
         cosines: Input correlations, shape (nodes,).
         group: Consecutive nodes that convolutions average with one another (1: none).
         spreads: Window variances, increasing, shape (k,), at which ``variances`` is given.
         variances: Positional variance left inside a group after that much averaging, shape (k,).
-        nodes: ``Scratch``; ``eps`` and ``gaps`` are the result, as in ``Kernel``.
+        nodes: ``eps`` and ``gaps`` are the result, as in ``Kernel``.
 
     Returns:
         ``log_scale, diagonal, log_gap_scale, q`` as in ``Kernel``.
     """
-    n, depth = cosines.size, net.depth
-    eps, gaps, d_t, d_d = nodes.eps, nodes.gaps, nodes.d_t, nodes.d_d
-    q = net.weight_variance + net.bias_variance
-    for j in range(n):
-        eps[j] = min(max(net.weight_variance * (1.0 - cosines[j]) / q, 0.0), 2.0)
-        gaps[j] = net.first * eps[j]
-    # Every kernel is in units of exp(log_scale) q; ``log_beyond`` is what clamping took from q.
-    p, unit, log_beyond, log_scale = (net.first * net.weight_variance + net.bias) / q, 1.0, 0.0, 0.0
-    kept = 1.0 / net.keep_rate
-    drop = kept - 1.0
+    at = _first_layer(net, cosines, nodes)
     plain = net.branch < 0.0
-    level = variances[0]
-    if group > 1:
-        # The nodes hold one 3 x 3 window's average already; a larger first window has averaged more.
-        after = _interpolated(net.spread_per_layer, spreads, variances)
-        _average_positions(math.sqrt(after / level) if level > 0.0 else 0.0, group, eps, gaps)
-        level = after
-    moving, change, last_change = True, 1.0, 1.0
-    w = weights = t_1 = d_1 = keep = add = through = 0.0
-    q_next = q
-    for step in range(1, depth + 1):
-        if moving:
-            inner = 1.0 if net.layer_norm else q
-            t_1, d_1 = diagonal(net.code, net.slope, net.table, inner, nodes.row)
-            w = net.weight_variance * inner
-            weights = w * t_1 * kept
-            fresh = weights + net.bias_variance
-            # The new diagonal is the old one times ``keep`` plus the branch times ``add``; a plain layer is all branch.
-            # The readout changes the number of units and is plain in a residual network too.
-            direct = plain or step == depth
-            q_next = fresh if direct else q + net.branch * fresh
-            inverse = 1.0 / q_next
-            keep, add = (0.0, inverse) if direct else (q * inverse, net.branch * inverse)
-            through = w * d_1 * kept
-            change = abs(q_next - q) * inverse
-        differences(net.code, net.table, nodes.row, eps, n, d_t, d_d)
-        own = unit if step < depth else unit * net.readout
-        own_w, through_w, pulled, added = add * own * w, add * w, drop * d_1, w * drop * t_1
-        for j in range(n):
-            eps_new = keep * eps[j] + add * (added + w * d_t[j])
-            gaps[j] = (
-                keep * gaps[j]
-                + own_w * (drop * t_1 + d_t[j])
-                + through_w * ((d_1 - d_d[j]) * gaps[j] + (pulled + d_d[j]) * p)
-            )
-            d_t[j] = eps_new - eps[j]
-            eps[j] = min(max(eps_new, 0.0), 2.0)
-        p = keep * p + add * (own * weights + unit * net.bias + through * p)
-        q = min(max(q_next, _SMALL), _LARGE)
-        if q != q_next:
-            log_beyond += math.log(q_next / q)
-        if p > _RESCALE:
-            p /= _RESCALE
-            unit /= _RESCALE
-            log_scale += math.log(_RESCALE)
-            for j in range(n):
-                gaps[j] /= _RESCALE
-        if group > 1 and step < depth:
-            after = _interpolated((step + 1) * net.spread_per_layer, spreads, variances)
-            _average_positions(math.sqrt(after / level) if level > 0.0 else 0.0, group, eps, gaps)
-            level = after
-        rest = depth - step
-        left = change * last_change  # over last_change - change: how far q still is from its fixed point
-        last_change -= change
+    # The nodes hold one 3 x 3 window's average already; a larger first window has averaged more.
+    level = _average_window(variances[0], net.spread_per_layer, group, spreads, variances, nodes)
+    last_change = 1.0
+    # The readout changes the number of units, so that it is plain in a residual network too.
+    step = _map_at(net, at.q, plain or net.depth == 1, nodes.row)
+    for layer in range(1, net.depth + 1):
+        rest = net.depth - layer
+        at = _next_layer(net, step, at, 1.0 if rest > 0 else net.readout, nodes)
+        if rest == 0:
+            break
+        level = _average_window(level, (layer + 1) * net.spread_per_layer, group, spreads, variances, nodes)
+        left = step.change * last_change  # over last_change - change: how far q still is from its fixed point
+        last_change -= step.change
         moving = not plain or left > max(_STEADY * last_change, _ROUNDING)
         if plain and rest >= 3 and left <= max(TAIL_TOLERANCE * last_change, _ROUNDING):
-            log_q = math.log(q) + log_beyond + log_scale
-            a, scale, source, more = through / q, w / q, (weights + net.bias) / q, net.readout - 1.0
-            if _settled(n, a, scale * d_1, scale, d_t, d_d, eps):
-                p += _settled_tail(rest, n, a, scale, d_1, drop, p, unit, source, more, d_d, eps, gaps)
-                lift = rest * max(math.log(a), 0.0)
-                p += more * unit * math.exp(-lift) * weights / q
-                return log_q + lift, p, log_q + lift, q
-            if drop == 0.0 and _linear(n, a, d_1, d_d):
-                kink = 0.5 if net.code == RECTIFIER else 1.0
-                p += _linear_tail(rest, n, a, scale, kink, p, unit, source, more, d_d, eps, gaps)
-                p += more * unit * weights / q
-                return log_q, p, log_q + kink * rest * math.log(a), q
-        last_change = change
-    log_q = math.log(q) + log_beyond + log_scale
-    return log_q, p, log_q, q
+            ended, lift, gap_lift, p = _end(net, step, at, rest, nodes)
+            if ended:
+                log_q = math.log(at.q) + at.log_beyond + at.log_scale
+                return log_q + lift, p, log_q + gap_lift, at.q
+        last_change = step.change
+        if moving:
+            step = _map_at(net, at.q, plain or rest == 1, nodes.row)
+    log_q = math.log(at.q) + at.log_beyond + at.log_scale
+    return log_q, at.p, log_q, at.q
+
+
+@inner_piece
+def _first_layer(net: Layers, cosines: Array, nodes: Scratch) -> _Diagonals:
+    """The first layer, which is linear in the inputs; fills ``nodes``."""
+    q = net.weight_variance + net.bias_variance
+    for j in range(cosines.size):
+        nodes.eps[j] = min(max(net.weight_variance * (1.0 - cosines[j]) / q, 0.0), 2.0)
+        nodes.gaps[j] = net.first * nodes.eps[j]
+    p = (net.first * net.weight_variance + net.bias) / q
+    return _Diagonals(q=q, log_beyond=0.0, p=p, unit=1.0, log_scale=0.0)
+
+
+@inner_piece
+def _map_at(net: Layers, q: float, direct: bool, row: Array) -> _Map:
+    """What a layer does to kernels whose diagonal is ``q``.
+
+    Args:
+        net: The network.
+        q: The diagonal.
+        direct: Whether there is no skip connection around it.
+        row: Out: the dual there, see ``dual_eval.diagonal``.
+    """
+    inside = 1.0 if net.layer_norm else q
+    t_1, d_1 = diagonal(net.code, net.slope, net.table, inside, row)
+    kept = 1.0 / net.keep_rate
+    w = net.weight_variance * inside
+    weights = w * t_1 * kept
+    fresh = weights + net.bias_variance
+    # The new diagonal is the old one times ``keep`` plus the branch times ``add``; a plain layer is all branch.
+    q_next = fresh if direct else q + net.branch * fresh
+    inverse = 1.0 / q_next
+    return _Map(
+        t_1=t_1,
+        d_1=d_1,
+        w=w,
+        weights=weights,
+        through=w * d_1 * kept,
+        drop=kept - 1.0,
+        q=q_next,
+        keep=0.0 if direct else q * inverse,
+        add=inverse if direct else net.branch * inverse,
+        change=abs(q_next - q) * inverse,
+    )
+
+
+@inner_piece
+def _next_layer(net: Layers, step: _Map, at: _Diagonals, weight: float, nodes: Scratch) -> _Diagonals:
+    """One more layer.
+
+    Args:
+        net: The network.
+        step: What the layer does.
+        at: The diagonals before it.
+        weight: What its weights count in Theta, in units of a hidden layer's.
+        nodes: Changed in place.
+    """
+    eps, gaps, d_t, d_d = nodes.eps, nodes.gaps, nodes.d_t, nodes.d_d
+    n = eps.size
+    differences(net.code, net.table, nodes.row, eps, n, d_t, d_d)
+    keep, add, w, drop, d_1, p = step.keep, step.add, step.w, step.drop, step.d_1, at.p
+    own = at.unit * weight
+    own_w, through_w, pulled, added, dropped = add * own * w, add * w, drop * d_1, w * drop * step.t_1, drop * step.t_1
+    for j in range(n):
+        eps_new = keep * eps[j] + add * (added + w * d_t[j])
+        gaps[j] = (
+            keep * gaps[j] + own_w * (dropped + d_t[j]) + through_w * ((d_1 - d_d[j]) * gaps[j] + (pulled + d_d[j]) * p)
+        )
+        d_t[j] = eps_new - eps[j]
+        eps[j] = min(max(eps_new, 0.0), 2.0)
+    p = keep * p + add * (own * step.weights + at.unit * net.bias + step.through * p)
+    q = min(max(step.q, _SMALL), _LARGE)
+    log_beyond, unit, log_scale = at.log_beyond, at.unit, at.log_scale
+    if q != step.q:
+        log_beyond += math.log(step.q / q)
+    if p > _RESCALE:
+        p /= _RESCALE
+        unit /= _RESCALE
+        log_scale += math.log(_RESCALE)
+        for j in range(n):
+            gaps[j] /= _RESCALE
+    return _Diagonals(q=q, log_beyond=log_beyond, p=p, unit=unit, log_scale=log_scale)
 
 
 @inner
-def _interpolated(x, grid, values):  # type: ignore[no-untyped-def]
+def _end(net: Layers, step: _Map, at: _Diagonals, rest: int, nodes: Scratch) -> tuple[bool, float, float, float]:
+    """The last ``rest`` layers in closed form, if the nodes are where there is one.
+
+    Returns:
+        Whether they are; what the logarithmic scales of the diagonal and of the gaps gain; and the diagonal.
+    """
+    a, q = step.through / at.q, at.q
+    tail = _Tail(
+        layers=rest,
+        a=a,
+        scale=step.w / q,
+        d_1=step.d_1,
+        drop=step.drop,
+        source=(step.weights + net.bias) / q,
+        more=net.readout - 1.0,
+        p=at.p,
+        unit=at.unit,
+    )
+    if _settled(tail, nodes):
+        p = at.p + _settled_tail(tail, nodes)
+        lift = rest * max(math.log(a), 0.0)
+        p += tail.more * at.unit * math.exp(-lift) * step.weights / q
+        return True, lift, lift, p
+    if step.drop == 0.0 and _linear(tail, nodes):
+        kink = 0.5 if net.code == RECTIFIER else 1.0
+        p = at.p + _linear_tail(tail, kink, nodes)
+        p += tail.more * at.unit * step.weights / q
+        return True, 0.0, kink * rest * math.log(a), p
+    return False, 0.0, 0.0, at.p
+
+
+@inner_piece
+def _average_window(level: float, spread: float, group: int, spreads: Array, variances: Array, nodes: Scratch) -> float:
+    """Average the positions of each group once more.
+
+    Args:
+        level: Positional variance that was left.
+        spread: Variance of all windows so far.
+        group, spreads, variances: As for ``propagate``.
+        nodes: Changed in place.
+
+    Returns:
+        What is left now.
+    """
+    if group == 1:
+        return level
+    after = _interpolated(spread, spreads, variances)
+    _average_positions(math.sqrt(after / level) if level > 0.0 else 0.0, group, nodes.eps, nodes.gaps)
+    return after
+
+
+@inner
+def _interpolated(x: float, grid: Array, values: Array) -> float:
     """Linear interpolation on an increasing grid, constant beyond its ends (np.interp takes a second to compile)."""
     if x <= grid[0]:
-        return values[0]
+        return float(values[0])
     for k in range(1, grid.size):
         if x <= grid[k]:
             share = (x - grid[k - 1]) / (grid[k] - grid[k - 1])
-            return values[k - 1] + share * (values[k] - values[k - 1])
-    return values[-1]
+            return float(values[k - 1] + share * (values[k] - values[k - 1]))
+    return float(values[-1])
 
 
 @inner
-def _average_positions(left, group, eps, gaps):  # type: ignore[no-untyped-def]
+def _average_positions(left: float, group: int, eps: Array, gaps: Array) -> None:
     """What one more window leaves of the differences between the positions of a group (its mean stays)."""
     for start in range(0, eps.size, group):
         for values in (eps, gaps):
@@ -212,11 +348,13 @@ def _average_positions(left, group, eps, gaps):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _settled(n, a, gain, scale, change, d_d, eps):  # type: ignore[no-untyped-def]
+def _settled(tail: _Tail, nodes: Scratch) -> bool:
     """Whether every correlation has reached its fixed point c* < 1, in a way the closed form can use."""
+    eps, change, d_d = nodes.eps, nodes.d_t, nodes.d_d
+    a, gain, scale = tail.a, tail.scale * tail.d_1, tail.scale
     if abs(a - 1.0) < 1e-4:
         return False
-    for j in range(n):
+    for j in range(eps.size):
         rate = gain - scale * d_d[j]
         if not abs(change[j]) <= TAIL_TOLERANCE * (1.0 - rate) * eps[j] or a - rate < 1e-4 * a:
             return False
@@ -224,60 +362,65 @@ def _settled(n, a, gain, scale, change, d_d, eps):  # type: ignore[no-untyped-de
 
 
 @inner
-def _linear(n, a, d_1, d_d):  # type: ignore[no-untyped-def]
+def _linear(tail: _Tail, nodes: Scratch) -> bool:
     """Whether every correlation is so close to 1 that its gap just shrinks by the factor ``a`` a layer."""
+    a, d_d = tail.a, nodes.d_d
     if a > 1.0 - 1e-4:
         return False
-    for j in range(n):
-        if d_d[j] > TAIL_TOLERANCE * (1.0 - a) * d_1:
+    for j in range(d_d.size):
+        if d_d[j] > TAIL_TOLERANCE * (1.0 - a) * tail.d_1:
             return False
     return True
 
 
 @inner
-def _settled_tail(rest, n, a, scale, d_1, drop, p, unit, source, more, d_d, eps, gaps):  # type: ignore[no-untyped-def]
-    """``rest`` layers at a fixed point: P' = source unit + a P and E' = eps unit + r E + h P, summed in closed form.
+def _settled_tail(tail: _Tail, nodes: Scratch) -> float:
+    """Layers at a fixed point: P' = source unit + a P and E' = eps unit + r E + h P, summed in closed form.
 
-    Everything is divided by max(a, 1)^rest. ``more`` is what the readout's weights count beyond a hidden layer's.
+    Everything is divided by max(a, 1)^layers.
 
     Returns:
         The change of ``p``; ``gaps`` are changed in place.
     """
+    eps, gaps, d_d = nodes.eps, nodes.gaps, nodes.d_d
+    rest, a, scale, p, unit, source = tail.layers, tail.a, tail.scale, tail.p, tail.unit, tail.source
     log_a = math.log(a)
     lift = rest * max(log_a, 0.0)
     a_n = math.exp(rest * log_a - lift)
     one = math.exp(-lift)
     sum_a = (a_n - one) / (a - 1.0)
-    for j in range(n):
-        r, h = scale * (d_1 - d_d[j]), scale * (drop * d_1 + d_d[j])
+    for j in range(eps.size):
+        r, h = scale * (tail.d_1 - d_d[j]), scale * (tail.drop * tail.d_1 + d_d[j])
         r_n = math.exp(rest * math.log(r) - lift) if r > 0.0 else 0.0
         sum_r = (r_n - one) / (r - 1.0)
         mixed = (a_n - r_n) / (a - r)
         pulled = h * (mixed * p + source * unit * (mixed - sum_r) / (a - 1.0))
-        gaps[j] = r_n * gaps[j] + unit * eps[j] * (sum_r + more * one) + pulled
+        gaps[j] = r_n * gaps[j] + unit * eps[j] * (sum_r + tail.more * one) + pulled
     return a_n * p + source * unit * sum_a - p
 
 
 @inner
-def _linear_tail(rest, n, a, scale, kink, p, unit, source, more, d_d, eps, gaps):  # type: ignore[no-untyped-def]
-    """``rest`` layers of the ordered phase, where eps shrinks as a^i and Tdot's gap as a^(kink i).
+def _linear_tail(tail: _Tail, kink: float, nodes: Scratch) -> float:
+    """Layers of the ordered phase, where eps shrinks as a^i and Tdot's gap as a^(kink i).
 
-    The gaps are divided by a^(kink rest), which the caller moves into their logarithmic scale.
+    The gaps are divided by a^(kink layers), which the caller moves into their logarithmic scale.
 
     Returns:
         The change of ``p``; ``gaps`` and ``eps`` are changed in place.
     """
+    eps, gaps, d_d = nodes.eps, nodes.gaps, nodes.d_d
+    rest, a, p, unit = tail.layers, tail.a, tail.p, tail.unit
     log_a = math.log(a)
-    fixed = source * unit / (1.0 - a)
+    fixed = tail.source * unit / (1.0 - a)
     a_n = math.exp(rest * log_a)
     slow = math.exp((1.0 - kink) * rest * log_a)  # a^n / a^(kink n)
-    for j in range(n):
-        h = scale * d_d[j] * a**kink  # d_d is that of the layer just done
+    for j in range(eps.size):
+        h = tail.scale * d_d[j] * a**kink  # d_d is that of the layer just done
         if kink == 1.0:
             pulled = h / a * (rest * fixed + (p - fixed) * (1.0 - a_n) / (1.0 - a))
         else:
             b = a**kink
             pulled = h * (fixed * (1.0 - slow) / (b - a) + (p - fixed) * (slow - a_n) / (a * (1.0 - b)))
-        gaps[j] = slow * (gaps[j] + (rest + more) * unit * eps[j]) + pulled
+        gaps[j] = slow * (gaps[j] + (rest + tail.more) * unit * eps[j]) + pulled
         eps[j] *= a_n
     return fixed + a_n * (p - fixed) - p

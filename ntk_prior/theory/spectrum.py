@@ -32,7 +32,7 @@ class Spectrum(NamedTuple):
         kappa: lambda_max / lambda_bulk.
         mean_predictor: Share of the centred class means that kernel regression carries to test points,
             s / (s + lambda_bulk) with s = (m / k) (Theta_in - Theta_out) for k classes of m / k samples.
-        max_learning_rate: 2 / lambda_max, for the loss summed over samples. ``feasibility`` converts it to the
+        max_rate_of_summed_loss: 2 / lambda_max, for the loss summed over samples. ``feasibility`` converts it to the
             budget's convention.
         eigenvalues: The spectrum of the centred kernel, in groups, leading first.
         counts: Eigenvalues in each group.
@@ -50,7 +50,7 @@ class Spectrum(NamedTuple):
     lambda_bulk: float
     kappa: float
     mean_predictor: float
-    max_learning_rate: float
+    max_rate_of_summed_loss: float
     eigenvalues: np.ndarray
     counts: np.ndarray
     log_lambda_max: float
@@ -73,27 +73,27 @@ def spectrum(architecture: Architecture, task: Task) -> Spectrum:
     reason = why_outside(architecture, task)
     if reason:
         raise ValueError(reason)
-    stage = arrays_of(task, view_name(architecture))
-    work = workspace(stage)
+    arrays = arrays_of(task, view_name(architecture))
+    work = workspace(arrays)
     lam = work.lam
     log_scale, diagonal, log_gap, _ = propagate(
-        layers(architecture), stage.cosines, stage.group, stage.spreads, stage.variances, work.nodes
+        layers(architecture), arrays.cosines, arrays.group, arrays.spreads, arrays.variances, work.nodes
     )
-    log_max, _, signal = eigenvalues(log_scale, diagonal, log_gap, stage, work)
+    log_max, _, signal = eigenvalues(log_scale, diagonal, log_gap, arrays, work)
     if not (math.isfinite(log_gap) and math.isfinite(log_max) and np.all(np.isfinite(lam))):
         # Dropout that keeps next to nothing: the diagonal is beyond all numbers, and what inputs share is lost in it.
         log_max, log_gap, signal = LARGEST, -LARGEST, 0.0
         lam[:] = 1.0
-    log_bulk = log_gap + math.log(lam[stage.modes.middle])
+    log_bulk = log_gap + math.log(lam[arrays.modes.middle])
     return Spectrum(
         *mean_field(architecture),
         lambda_max=saturated(log_max),
         lambda_bulk=saturated(log_bulk),
         kappa=saturated(log_max - log_bulk),
-        mean_predictor=signal / (signal + lam[stage.modes.middle]),
-        max_learning_rate=saturated(math.log(2.0) - log_max),
+        mean_predictor=signal / (signal + lam[arrays.modes.middle]),
+        max_rate_of_summed_loss=saturated(math.log(2.0) - log_max),
         eigenvalues=np.exp(np.clip(log_gap + np.log(lam), -LARGEST, LARGEST)),
-        counts=stage.modes.counts,
+        counts=arrays.modes.counts,
         log_lambda_max=log_max,
         log_lambda_bulk=log_bulk,
     )

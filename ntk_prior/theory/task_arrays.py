@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ntk_prior._types import Array
 from ntk_prior.task.cosines import Fits
 from ntk_prior.task.task import Task
 from ntk_prior.task.views import ViewName
+from ntk_prior.theory.jit import inner
+from ntk_prior.theory.layers import Row, window_of
 from ntk_prior.theory.recursion import Scratch, scratch
 
 
@@ -21,30 +24,30 @@ class Modes(NamedTuple):
         middle: The group that holds the median eigenvalue.
     """
 
-    counts: np.ndarray
-    energy: np.ndarray
+    counts: Array
+    energy: Array
     middle: int
 
 
 class TaskArrays(NamedTuple):
     """A task's view as compiled code reads it; see ``View`` for the arrays."""
 
-    cosines: np.ndarray
+    cosines: Array
     group: int
-    spreads: np.ndarray
-    variances: np.ndarray
+    spreads: Array
+    variances: Array
     fits: Fits
-    across: np.ndarray
-    same_class: np.ndarray
-    other_class: np.ndarray
-    within: np.ndarray
-    eigenvalues: np.ndarray
+    across: Array
+    same_class: Array
+    other_class: Array
+    within: Array
+    eigenvalues: Array
     modes: Modes
-    diagonals: np.ndarray
-    uniform: np.ndarray
-    uniform_pairs: np.ndarray
+    diagonals: Array
+    uniform: Array
+    uniform_pairs: Array
     """Products of ``uniform``'s entries, shape (size^2,); ``leading`` is flattened to (powers, size^2) like them."""
-    leading: np.ndarray
+    leading: Array
     self_share: float
     n_train: int
     n_classes: int
@@ -56,17 +59,17 @@ class Workspace(NamedTuple):
     """Arrays that ``eigenvalues`` works in."""
 
     nodes: Scratch
-    lam: np.ndarray
+    lam: Array
     """Eigenvalue of each group, shape (groups,)."""
-    fit: np.ndarray
+    fit: Array
     """Gaps as n + sum_k a_k (1 - c^k): n and a_k, shape (powers + 1,)."""
-    tried: np.ndarray
+    tried: Array
     """Terms of a fit that is only tried, shape (powers + 1,)."""
-    pulls: np.ndarray
+    pulls: Array
     """What each term explains of the gaps, shape (powers + 1,)."""
-    block: np.ndarray
+    block: Array
     """A matrix on the span of the leading vectors, shape (size^2,)."""
-    vectors: np.ndarray
+    vectors: Array
     """Two vectors in that span, shape (2, size)."""
 
 
@@ -99,20 +102,33 @@ def arrays_of(task: Task, name: ViewName) -> TaskArrays:
     )
 
 
-def modes(counts: np.ndarray, energy: np.ndarray) -> Modes:
+def modes(counts: Array, energy: Array) -> Modes:
     """Groups of eigenmodes for compiled code, shape (groups,) each."""
-    return Modes(counts, energy, int(np.searchsorted(np.cumsum(counts), counts.sum() / 2)))
+    middle = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+    return Modes(counts=counts, energy=energy, middle=middle)
 
 
-def workspace(stage: TaskArrays) -> Workspace:
+def workspace(arrays: TaskArrays) -> Workspace:
     """Arrays for one thread."""
-    size, terms = stage.uniform.size, stage.fits.nugget.size
+    size, terms = arrays.uniform.size, arrays.fits.nugget.size
     return Workspace(
-        scratch(stage.cosines.size),
-        np.empty(stage.modes.counts.size),
-        np.empty(terms),
-        np.empty(terms),
-        np.empty(terms),
-        np.empty(size * size),
-        np.empty((2, size)),
+        nodes=scratch(arrays.cosines.size),
+        lam=np.empty(arrays.modes.counts.size),
+        fit=np.empty(terms),
+        tried=np.empty(terms),
+        pulls=np.empty(terms),
+        block=np.empty(size * size),
+        vectors=np.empty((2, size)),
     )
+
+
+@inner
+def first_fan_of(row: Row, arrays: TaskArrays) -> float:
+    """Inputs of a unit of the first layer."""
+    return window_of(row) * (arrays.n_features // arrays.n_pixels if row.cnn > 0.0 else arrays.n_features)
+
+
+@inner
+def readout_fan_of(row: Row, arrays: TaskArrays) -> float:
+    """Inputs of an output unit."""
+    return row.width * arrays.n_pixels if row.cnn > 0.0 and row.pooling == 0.0 else row.width

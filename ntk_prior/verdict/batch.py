@@ -78,8 +78,8 @@ class FeasibilityTable(NamedTuple):
 def tabulate(found: Sequence[Feasibility], threshold: float) -> FeasibilityTable:
     """Single results, which share a threshold, as a table."""
 
-    def column(side: str) -> Array:
-        values = (getattr(feasibility, side) for feasibility in found)
+    def column(name: str) -> Array:
+        values = (getattr(feasibility, name) for feasibility in found)
         return np.array([np.nan if value is None else value for value in values])
 
     order = list(Verdict)
@@ -295,8 +295,8 @@ def _groups(names: Mapping[str, NDArray[Any]], n: int) -> Iterator[tuple[dict[st
 
 def _masked(trainability: Array, generalization: Array, codes: NDArray[np.int8], threshold: float) -> FeasibilityTable:
     """A table of columns that hold NaN where nothing is known."""
-    sides = (trainability, generalization, np.fmin(trainability, generalization))
+    columns = (trainability, generalization, np.fmin(trainability, generalization))
     trainable, general, score = (
-        np.ma.MaskedArray(np.where(np.isnan(side), 1.0, side), mask=np.isnan(side)) for side in sides
+        np.ma.MaskedArray(np.where(np.isnan(column), 1.0, column), mask=np.isnan(column)) for column in columns
     )
     return FeasibilityTable(trainable, general, score, codes, threshold)

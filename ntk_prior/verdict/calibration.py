@@ -43,14 +43,20 @@ FORMAT = "ntk-prior calibration 2"
 FORMER_FORMAT = "ntk-prior calibration 1"
 """Files of this format are still read: their features are the same ones under other names."""
 
-FORMER_NAMES = {"calm": "rate_margin", "calm_in_windows": "rate_margin_per_window", "stout": "negative_aspect_ratio"}
+FORMER_NAMES = {
+    "calm": "rate_margin",
+    "calm_in_windows": "rate_margin_per_window",
+    "carried": "generalization_at_infinite_width",
+    "carried_ranking": "ranking_at_infinite_width",
+    "stout": "negative_aspect_ratio",
+}
 """What features are called in the former format, to what they are called now."""
 
 FEATURES = (
     "learnt",
     "ranked",
-    "carried",
-    "carried_ranking",
+    "generalization_at_infinite_width",
+    "ranking_at_infinite_width",
     "generalization",
     "rate_margin",
     "rate_margin_per_window",
@@ -93,10 +99,10 @@ class CalibrationReport(NamedTuple):
     def __str__(self) -> str:
         lines = [f"{self.used} trials used, {self.skipped} skipped"]
         lines += [f"    {count} skipped: {reason}" for reason, count in self.reasons.items()]
-        for name, side in (("trains", self.trains), ("generalizes", self.generalizes)):
-            if side.n:
+        for name, found in (("trains", self.trains), ("generalizes", self.generalizes)):
+            if found.n:
                 lines.append(
-                    f"{name}: {side.share:.0%} of {side.n} did, AUROC {side.auroc:.2f}, Brier {side.brier:.2f}"
+                    f"{name}: {found.share:.0%} of {found.n} did, AUROC {found.auroc:.2f}, Brier {found.brier:.2f}"
                 )
         return "\n".join(lines)
 
@@ -163,8 +169,8 @@ def features(found: Estimates, size: NetworkSize) -> Array:
     columns = {
         "learnt": found.learnt,
         "ranked": found.ranked,
-        "carried": found.carried,
-        "carried_ranking": found.carried_ranking,
+        "generalization_at_infinite_width": found.generalization_at_infinite_width,
+        "ranking_at_infinite_width": found.ranking_at_infinite_width,
         "generalization": found.generalization,
         "rate_margin": rate_margin(aspect_ratio),
         "rate_margin_per_window": rate_margin(aspect_ratio / size.window),

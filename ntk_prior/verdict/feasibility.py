@@ -61,8 +61,8 @@ class Feasibility:
             theory and under Adam.
         verdict: ``feasible`` if neither is below ``threshold``; otherwise which of them is, and why.
         architecture, task, budget: What was judged; ``architecture`` is None if there is none to judge.
-        silence: Why the theory says nothing, or None.
-        sides: The theory's own estimates, before calibration; None outside the theory.
+        outside_reason: Why the theory says nothing, or None.
+        estimates: The theory's own estimates, before calibration; None outside the theory.
         calibration: What made probabilities of them.
         measured: The spectrum it was judged by, if that was not the predictor's.
         threshold: What both probabilities must reach.
@@ -74,23 +74,23 @@ class Feasibility:
     architecture: Architecture | None
     task: Task
     budget: Budget
-    silence: str | None = None
-    sides: Estimates | None = field(default=None, repr=False)
+    outside_reason: str | None = None
+    estimates: Estimates | None = field(default=None, repr=False)
     calibration: Calibration | None = field(default=None, repr=False)
     measured: MeasuredSpectrum | None = field(default=None, repr=False, compare=False)
     threshold: float = DEFAULT_THRESHOLD
 
     @property
     def score(self) -> float | None:
-        """The weaker of the sides that are known; None where neither is."""
-        return min((side for side in (self.trainability, self.generalization) if side is not None), default=None)
+        """The smaller of the probabilities that are known; None where neither is."""
+        return min((p for p in (self.trainability, self.generalization) if p is not None), default=None)
 
     @cached_property
     def reason(self) -> str:
         """The binding limit in words and numbers (computed when asked for, about a millisecond)."""
-        if self.silence is not None or self.sides is None or self.calibration is None:
-            return self.silence or "no architecture"
-        found = (self.sides, self.calibration, self.threshold)
+        if self.outside_reason is not None or self.estimates is None or self.calibration is None:
+            return self.outside_reason or "no architecture"
+        found = (self.estimates, self.calibration, self.threshold)
         case = Case(self.verdict, self.architecture, self.task, self.budget, *found)
         return reason_for(case) if self.measured is None else reason_from_spectrum(case, self.measured)
 
@@ -115,9 +115,9 @@ class Feasibility:
         limit = require_real("threshold", threshold, 0.0, 1.0)
         if limit == self.threshold:
             return self
-        if self.sides is None or self.calibration is None:
+        if self.estimates is None or self.calibration is None:
             return replace(self, verdict=self._verdict_at(limit), threshold=limit)
-        again = _judge(self.sides, self.architecture, self.task, self.budget, self.calibration, limit)
+        again = _judge(self.estimates, self.architecture, self.task, self.budget, self.calibration, limit)
         return replace(again, measured=self.measured)
 
     def _verdict_at(self, threshold: float) -> Verdict:
@@ -134,7 +134,7 @@ class Feasibility:
         """The NTK spectrum behind the verdict (computed when asked for); None outside the theory."""
         if self.measured is not None:
             return self.measured
-        return None if self.architecture is None or self.sides is None else spectrum(self.architecture, self.task)
+        return None if self.architecture is None or self.estimates is None else spectrum(self.architecture, self.task)
 
 
 def feasibility(
@@ -243,17 +243,17 @@ def _judge(
     known = hide_idle_bounds(Probabilities(*map(np.asarray, single)), threshold)
     verdict = list(Verdict)[int(verdict_codes(known, threshold))]
     trainability, generalization = (
-        None if math.isnan(one) else float(one) for one in (known.trainability, known.generalization)
+        None if math.isnan(p) else float(p) for p in (known.trainability, known.generalization)
     )
     return Feasibility(
-        trainability,
-        generalization,
-        verdict,
-        architecture,
-        task,
-        budget,
-        silence=BOUNDS_ONLY if verdict is Verdict.OUTSIDE_THEORY else None,
-        sides=found,
+        trainability=trainability,
+        generalization=generalization,
+        verdict=verdict,
+        architecture=architecture,
+        task=task,
+        budget=budget,
+        outside_reason=BOUNDS_ONLY if verdict is Verdict.OUTSIDE_THEORY else None,
+        estimates=found,
         calibration=used,
         threshold=threshold,
     )
@@ -268,8 +268,16 @@ def outside_theory(
     threshold: float = DEFAULT_THRESHOLD,
 ) -> Feasibility:
     """The silent verdict, with its reason."""
-    nothing = (None, None, Verdict.OUTSIDE_THEORY)
-    return Feasibility(*nothing, architecture, task, budget, silence=why, threshold=threshold)
+    return Feasibility(
+        trainability=None,
+        generalization=None,
+        verdict=Verdict.OUTSIDE_THEORY,
+        architecture=architecture,
+        task=task,
+        budget=budget,
+        outside_reason=why,
+        threshold=threshold,
+    )
 
 
 def hide_idle_bounds(known: Probabilities[Array], threshold: float) -> Probabilities[Array]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from ntk_prior._types import Array
 from ntk_prior.budget import Budget
 from ntk_prior.task.task import Task
 from ntk_prior.theory.activations import ERF, SIN, TABULATED
 from ntk_prior.theory.dual_table import GROWTH
 from ntk_prior.theory.jit import PER_CONFIGURATION, entry, inner
-from ntk_prior.theory.layers import first_fan, readout_fan, window_of
+from ntk_prior.theory.layers import Row, window_of
 from ntk_prior.theory.measured import MeasuredSpectrum
+from ntk_prior.theory.task_arrays import TaskArrays, first_fan_of, readout_fan_of
 
 WIDTH_GAIN = 3.0
 """Relative variance of a width-N network's NTK entries: expm1(WIDTH_GAIN L / N) (Hanin and Nica, arXiv 1909.05989)."""
@@ -63,15 +65,15 @@ class Schedule(NamedTuple):
 
 
 @inner
-def schedule_of_row(row, table, stage):  # type: ignore[no-untyped-def]
+def schedule_of_row(row: Row, table: Array, arrays: TaskArrays) -> Schedule:
     """A row's training.
 
     A learning rate acts on the summed loss's NTK through a factor: the mean over samples divides by n_train;
     cross-entropy's curvature at initialisation is 1 / n_classes; and in the standard parametrization a hidden weight
     counts fan-in / sigma_w^2 times as much as in the NTK one. NaN (no width, no rate) fails every comparison below.
     """
-    m, width = float(stage.n_train), row.width
-    curvature = 1.0 / stage.n_classes if row.cross_entropy > 0.0 else 1.0
+    m, width = float(arrays.n_train), row.width
+    curvature = 1.0 / arrays.n_classes if row.cross_entropy > 0.0 else 1.0
     window = window_of(row)
     conversion = width * window / row.weight_variance if row.standard > 0.0 and width > 0.0 else 1.0
     factor = conversion * curvature / m
@@ -82,48 +84,49 @@ def schedule_of_row(row, table, stage):  # type: ignore[no-untyped-def]
         # a rate or a width there is no such bound, and nothing is said.
         reach = 1e300
         if row.learning_rate > 0.0 and width > 0.0:
-            parameters = width * (first_fan(row, stage) + width * window * (row.depth - 1.0))
-            parameters += readout_fan(row, stage) * stage.n_classes
+            parameters = width * (first_fan_of(row, arrays) + width * window * (row.depth - 1.0))
+            parameters += readout_fan_of(row, arrays) * arrays.n_classes
             path = (row.learning_rate * row.steps) ** 2 * parameters
-            reach = min(path * conversion / (m * (1.0 - 1.0 / stage.n_classes)), 1e300)
+            reach = min(path * conversion / (m * (1.0 - 1.0 / arrays.n_classes)), 1e300)
     rate = min(max(row.learning_rate * factor, _SMALLEST_RATE), _LARGEST_RATE) if row.learning_rate > 0.0 else 0.0
+    elsewhere = row.cross_entropy > 0.0 or row.standard > 0.0 or row.batch_size < m
     return Schedule(
-        rate,
-        row.steps * _passing(row, stage) / (1.0 - row.momentum) / curvature,
-        2.0 * (1.0 + row.momentum),
-        _trains_up_to(row, table) if row.cross_entropy > 0.0 or row.standard > 0.0 or row.batch_size < m else 1.0,
-        1.0 / min(row.batch_size, m) if row.batch_size > 0.0 else 0.0,
-        slow,
-        WIDTH_NOISE * math.sqrt(min(m, width) * slow) if width > 0.0 else 0.0,
-        reach,
+        rate=rate,
+        time=row.steps * _passing(row, arrays) / (1.0 - row.momentum) / curvature,
+        limit=2.0 * (1.0 + row.momentum),
+        trains_up_to=_trains_up_to(row, table) if elsewhere else 1.0,
+        sample_share=1.0 / min(row.batch_size, m) if row.batch_size > 0.0 else 0.0,
+        slow=slow,
+        noise=WIDTH_NOISE * math.sqrt(min(m, width) * slow) if width > 0.0 else 0.0,
+        reach=reach,
     )
 
 
 @inner
-def _passing(row, stage):  # type: ignore[no-untyped-def]
+def _passing(row: Row, arrays: TaskArrays) -> float:
     """Share of the steps in which dropout leaves a path through all layers; in the others no gradient passes."""
     if not (row.keep_rate < 1.0 and row.width > 0.0):
         return 1.0
-    units = row.width * (stage.n_pixels if row.cnn > 0.0 else 1.0)
+    units = row.width * (arrays.n_pixels if row.cnn > 0.0 else 1.0)
     none_left = math.exp(units * math.log1p(-row.keep_rate))
-    return max((1.0 - none_left) ** row.depth, 1e-300)
+    return float(max((1.0 - none_left) ** row.depth, 1e-300))
 
 
 @inner
-def _trains_up_to(row, table):  # type: ignore[no-untyped-def]
+def _trains_up_to(row: Row, table: Array) -> float:
     """Multiple of the stability limit at which networks train where users do, see ``GROWING``."""
     code = int(row.code)
     if code in (ERF, SIN) or (code == TABULATED and table[0, GROWTH] == 0.0):
         return max(BOUNDED, BOUNDED_SHALLOW / row.depth) if row.cross_entropy > 0.0 else BOUNDED
     if not row.width > 0.0:
         return ANY_NETWORK
-    return GROWING * row.depth**DEEPER * max(1.0, row.width / NARROW)
+    return float(GROWING * row.depth**DEEPER * max(1.0, row.width / NARROW))
 
 
 @entry(lambda *_: PER_CONFIGURATION)
-def schedule_of(row, table, stage):  # type: ignore[no-untyped-def]
+def schedule_of(row: Row, table: Array, arrays: TaskArrays) -> Schedule:
     """``Schedule`` of a row made by ``encode``."""
-    return schedule_of_row(row, table, stage)
+    return schedule_of_row(row, table, arrays)
 
 
 def schedule_of_own_kernel(spectrum: MeasuredSpectrum, task: Task, budget: Budget) -> Schedule:

@@ -35,7 +35,16 @@ class Trees(NamedTuple):
 
 
 @entry(lambda *arguments: PER_CALL / 2 + PER_CONFIGURATION * len(arguments[-1]))
-def _add_trees(roots, feature, threshold, left, right, value, rows, out):  # type: ignore[no-untyped-def]
+def _add_trees(
+    roots: NDArray[np.int32],
+    feature: NDArray[np.int32],
+    threshold: Array,
+    left: NDArray[np.int32],
+    right: NDArray[np.int32],
+    value: Array,
+    rows: Array,
+    out: Array,
+) -> None:
     """Add the leaves that each row of features reaches; fills ``out``, shape (n,)."""
     for i in range(rows.shape[0]):
         for root in roots:

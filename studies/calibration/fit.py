@@ -97,7 +97,7 @@ def judged(table: pd.DataFrame, directory: str | None) -> Judged:
         for step in EVALUATIONS:
             budget = Budget(step, row.learning_rate, width=row.width)
             start = time.perf_counter()
-            found = feasibility(architecture, task, budget).sides
+            found = feasibility(architecture, task, budget).estimates
             spent.append(time.perf_counter() - start)
             train, test = getattr(row, f"train_accuracy_{step}"), getattr(row, f"test_accuracy_{step}")
             became = outcome(task.chance, train, test, best[row.family], diverged=bool(np.isnan(train)))

@@ -44,8 +44,8 @@ def test_the_exact_verdict_is_near_the_predictors_and_is_computed_once(
     )
     found, fast = judged(config(1.5, 6)), ntp.NTKPrior(task, BUDGET)(config(1.5, 6))
     assert found.measured is not None
-    assert found.sides.trainability == pytest.approx(fast.sides.trainability, abs=0.05)
-    assert found.sides.generalization == pytest.approx(fast.sides.generalization, abs=0.1)
+    assert found.estimates.trainability == pytest.approx(fast.estimates.trainability, abs=0.05)
+    assert found.estimates.generalization == pytest.approx(fast.estimates.generalization, abs=0.1)
     order = np.random.default_rng(0).permutation(256)
     exact = spectrum(ntp.Architecture(1.5, 0.18, 6), digits.x_train[order], digits.y_train[order])
     assert found.measured.kappa == pytest.approx(exact.kappa)
@@ -79,9 +79,9 @@ def test_it_says_nothing_where_it_cannot(change: dict[str, Any], digits: Any, ta
     )
     candidate = {**config(1.5, 6), **change}
     found, expected = refined(candidate), plain(candidate)
-    assert replace(found, sides=None) == replace(expected, sides=None)
+    assert replace(found, estimates=None) == replace(expected, estimates=None)
     # Interpreted at first, compiled later: the last digit may differ.
-    assert found.sides == (None if expected.sides is None else pytest.approx(expected.sides, rel=1e-12))
+    assert found.estimates == (None if expected.estimates is None else pytest.approx(expected.estimates, rel=1e-12))
     assert found.measured is None
 
 

@@ -62,7 +62,9 @@ def test_scores_separate_the_recorded_trainings_worth_launching(task: Task) -> N
     scores = np.array([f.score for f in found])
     worth = np.array([test >= 0.2 for _, _, _, test in TRAININGS])
     assert scores[worth].min() > scores[~worth].max()
-    ordered = [(f.sides.trainability, train) for f, (w, _, train, _) in zip(found, TRAININGS, strict=True) if w <= 1.75]
+    ordered = [
+        (f.estimates.trainability, train) for f, (w, _, train, _) in zip(found, TRAININGS, strict=True) if w <= 1.75
+    ]
     assert np.mean([abs(predicted - train) for predicted, train in ordered]) < 0.1
 
 

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from ntk_prior.task.cosines import POWERS, gauss_nodes, polynomial_fit, weights_on
-from ntk_prior.task.hadamard import carried, sketch
+from ntk_prior.task.hadamard import extrapolate, sketch
 
 Array = NDArray[np.float64]
 
@@ -105,7 +105,7 @@ def test_matrices_without_a_leading_eigenvalue_have_a_sketch_too(matrix: Array) 
 def test_the_smallest_samples_foretell_larger_ones(size: int) -> None:
     features = np.random.default_rng(0).normal(size=(size, 9))
     features /= np.linalg.norm(features, axis=1, keepdims=True)
-    found = carried(sketch(np.stack([(features @ features.T) ** k for k in POWERS]), np.arange(size) % 2), 1_000)
+    found = extrapolate(sketch(np.stack([(features @ features.T) ** k for k in POWERS]), np.arange(size) % 2), 1_000)
     assert found.counts.sum() == 1_000
     assert found.energy.sum() == pytest.approx(1.0)
     assert np.all(np.isfinite(found.eigenvalues))
@@ -128,7 +128,7 @@ def test_a_sample_foretells_the_spectrum_of_twice_as_many() -> None:
         cosine = features[:size] @ features[:size].T
         return sketch(np.stack([cosine**k for k in POWERS]), labels[:size], groups)
 
-    foretold, exact = carried(summary(400, 400), 800), carried(summary(800, 800), 800)
+    foretold, exact = extrapolate(summary(400, 400), 800), extrapolate(summary(800, 800), 800)
     assert foretold.counts == pytest.approx(exact.counts)
     resolved = np.cumsum(exact.counts) <= 200
     assert foretold.eigenvalues[0, resolved] == pytest.approx(exact.eigenvalues[0, resolved], rel=0.2)

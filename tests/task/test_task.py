@@ -237,7 +237,7 @@ class TestNumbers:
 def finite(task: Task, network: Architecture) -> bool:
     """Whether all numbers that come of a task are."""
     found, verdict = ntp.spectrum(network, task), ntp.feasibility(network, task, BUDGET)
-    numbers = [found.lambda_max, found.lambda_bulk, found.kappa, found.mean_predictor, found.max_learning_rate]
+    numbers = [found.lambda_max, found.lambda_bulk, found.kappa, found.mean_predictor, found.max_rate_of_summed_loss]
     return verdict.score is not None and bool(
         np.all(np.isfinite([*numbers, *found.eigenvalues, *found.counts, verdict.score]))
     )

@@ -21,7 +21,7 @@ from ntk_prior.theory.activations import dual
 from ntk_prior.theory.jit import entry
 from ntk_prior.theory.layers import encode, plain_values
 from ntk_prior.theory.task_arrays import workspace
-from ntk_prior.verdict.estimates import Estimates, arrays_of_view, judge_rows
+from ntk_prior.verdict.estimates import Estimates, arrays_of_view, estimate_rows
 
 PACKAGE = Path(__file__).parents[2] / "ntk_prior"
 DEEP_VARIANCE = """
@@ -110,13 +110,13 @@ def test_the_interpreter_says_what_compiled_code_says(activation: str, fields: d
         "bias_variance": rng.uniform(0, 0.5, n),
         "depth": np.round(np.exp(rng.uniform(0, 5, n))),
     }
-    compiled = judged(activation, columns, judge_rows, **fields)
+    compiled = judged(activation, columns, estimate_rows, **fields)
     few = {name: column[:12] for name, column in columns.items()}
-    interpreted = judged(activation, few, judge_rows.interpreted, **fields)
+    interpreted = judged(activation, few, estimate_rows.interpreted, **fields)
     known = compiled[:, :12]
     np.testing.assert_allclose(interpreted[:-1], known[:-1], rtol=1e-6, atol=1e-9)
     # Where nothing carries over, the direction of what does is rounding, in compiled code as well.
-    something = Estimates(*known).carried > 1e-6
+    something = Estimates(*known).generalization_at_infinite_width > 1e-6
     np.testing.assert_allclose(interpreted[-1, something], known[-1, something], rtol=1e-6, atol=1e-9)
 
 

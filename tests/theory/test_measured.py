@@ -53,7 +53,7 @@ def test_the_spectrum_is_that_of_a_kernel_built_from_it() -> None:
     assert found.eigenvalues[-1] > 0.0  # the uniform vector's, which centring removes
     assert found.lambda_bulk == pytest.approx(4.0)  # the fourth of eight
     assert found.kappa == pytest.approx(25.0)
-    assert found.max_learning_rate == pytest.approx(0.02)
+    assert found.max_rate_of_summed_loss == pytest.approx(0.02)
     assert found.diagonal == pytest.approx(sum(chosen) / 8)
     assert found.phase is None
 
@@ -80,8 +80,8 @@ def test_a_kernel_assembled_entry_by_entry_is_judged_like_its_architecture(weigh
     for budget in (Budget(300), Budget(300, width=256), Budget(300, learning_rate=0.5, width=256)):
         exact = ntp.feasibility_from_spectrum(measured, TASK, budget, architecture=architecture)
         fast = ntp.feasibility(architecture, TASK, budget)
-        assert exact.sides.trainability == pytest.approx(fast.sides.trainability, abs=0.05)
-        assert exact.sides.generalization == pytest.approx(fast.sides.generalization, abs=0.12)
+        assert exact.estimates.trainability == pytest.approx(fast.estimates.trainability, abs=0.05)
+        assert exact.estimates.generalization == pytest.approx(fast.estimates.generalization, abs=0.12)
         assert exact.spectrum is measured
 
 

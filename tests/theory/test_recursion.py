@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ntk_prior import Architecture
-from ntk_prior.theory.layers import Sources, layers
+from ntk_prior.theory.layers import layers
 from ntk_prior.theory.recursion import Kernel, kernel, propagate, scratch
 
 COSINES = np.array([-0.9, -0.3, 0.0, 0.2, 0.6, 0.95])
@@ -98,11 +98,11 @@ def test_ordered_differences_survive_a_thousand_layers_where_subtraction_is_nois
 @pytest.mark.parametrize("case", [(0.8, 0.1, 2), (0.8, 0.1, 300), (2.5, 0.05, 7), (2.5, 0.05, 150), (1.7476, 0.18, 50)])
 def test_layers_may_weigh_unequally_as_in_the_standard_parametrization(case: tuple[float, float, int]) -> None:
     architecture = Architecture(*case)
-    sources = Sources(first=7.5, readout=3.25, bias=0.015625)
+    sources = {"first": 7.5, "readout": 3.25, "bias": 0.015625}
     one, nodes = np.ones(1), scratch(6)
-    log_scale, diagonal, log_gap, q = propagate(layers(architecture, sources), COSINES, 1, one, one, nodes)
+    log_scale, diagonal, log_gap, q = propagate(layers(architecture)._replace(**sources), COSINES, 1, one, one, nodes)
     found = Kernel(log_scale, diagonal, log_gap, nodes.gaps, q, nodes.eps)
-    references = [exact(architecture, c, **sources._asdict()) for c in COSINES]
+    references = [exact(architecture, c, **sources) for c in COSINES]
     assert max(errors(found, references)) < 1e-6
 
 

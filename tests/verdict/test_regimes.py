@@ -173,9 +173,9 @@ def test_the_residuals_of_cross_entropy_pull_as_hard_as_those_of_the_squared_err
     squared, entropy = (
         feasibility(network, task, Budget(30, rate, width=512, loss=loss)) for loss in ("mse", "cross_entropy")
     )
-    assert squared.sides is not None
-    assert entropy.sides is not None
-    assert entropy.sides.learnt == pytest.approx(squared.sides.learnt, rel=1e-9)
+    assert squared.estimates is not None
+    assert entropy.estimates is not None
+    assert entropy.estimates.learnt == pytest.approx(squared.estimates.learnt, rel=1e-9)
 
 
 ENDS = {
@@ -200,8 +200,8 @@ def test_at_the_ends_of_floats_scores_stay_numbers_and_what_is_not_finite_is_not
     config: dict[str, Any],
 ) -> None:
     found = NTKPrior(CIFAR10, Budget(300))(config)
-    assert found.sides is not None
-    assert all(math.isfinite(side) for side in found.sides)
+    assert found.estimates is not None
+    assert all(math.isfinite(side) for side in found.estimates)
     assert found.score is not None
     assert 0.0 <= found.score <= 1.0
     assert "nan" not in found.reason
