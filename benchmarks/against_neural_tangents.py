@@ -29,11 +29,12 @@ from rich.table import Table
 
 import ntk_prior as ntp
 from ntk_prior import exact
+from ntk_prior._types import Array
 from ntk_prior.exact.nt_compat import neural_tangents
 from ntk_prior.theory.jit import entry
 from ntk_prior.theory.layers import Layers, layers
+from ntk_prior.theory.recursion import Scratch, propagate, scratch
 from ntk_prior.theory.recursion import kernel as predicted_kernel
-from ntk_prior.theory.recursion import propagate, scratch
 
 CONSOLE = Console(width=110)
 DEPTHS = (5, 20, 100)
@@ -86,11 +87,26 @@ def over_variances(depth: int) -> Callable[[Any, Any], Any]:
 
 
 @entry(lambda *_: np.inf)  # compiled at once
-def predicted_kernels(weight_variance, bias_variance, depth, code, slope, table, cosines, alone, nodes, out):  # type: ignore[no-untyped-def]
+def predicted_kernels(
+    erf: Layers, rows: Array, depth: int, cosines: Array, alone: Array, nodes: Scratch, out: Array
+) -> None:
     """Entries of Theta of Erf networks for as many pairs of variances: the predictor's recursion and nothing else."""
-    for i in range(weight_variance.size):
-        w, b = weight_variance[i], bias_variance[i]
-        net = Layers(w, b, depth, code, slope, table, 1.0, -1.0, False, 0.0, 1.0, 1.0, b)
+    for i in range(rows.shape[1]):
+        net = Layers(
+            weight_variance=rows[0, i],
+            bias_variance=rows[1, i],
+            depth=depth,
+            code=erf.code,
+            slope=erf.slope,
+            table=erf.table,
+            keep_rate=1.0,
+            branch=-1.0,
+            layer_norm=False,
+            spread_per_layer=0.0,
+            first=1.0,
+            readout=1.0,
+            bias=rows[1, i],
+        )
         out[0, i], out[1, i], out[2, i], _ = propagate(net, cosines, 1, alone, alone, nodes)
         out[3, i] = nodes.gaps[0]
 
@@ -137,9 +153,11 @@ def many(table: Table, n: int) -> None:
     nodes, out = scratch(1), np.empty((4, n))
     for depth in DEPTHS:
         columns = columns_of(n, depth)
-        rows = columns["weight_variance"], columns["bias_variance"]
-        fixed = (depth, erf.code, erf.slope, erf.table, cosine, alone, nodes, out)
-        _, ours = (seconds / n for seconds in timed(lambda r=rows, f=fixed: predicted_kernels(*r, *f), 20))
+        rows = np.array([columns["weight_variance"], columns["bias_variance"]])
+        _, ours = (
+            seconds / n
+            for seconds in timed(lambda r=rows, d=depth: predicted_kernels(erf, r, d, cosine, alone, nodes, out), 20)
+        )
         add(table, f"FCN, depth {depth}", "the predictor's recursion", None, ours, ours)
         _, scored = (seconds / n for seconds in timed(lambda columns=columns: prior.score_many(columns), 20))
         add(table, "", "score_many: verdicts", None, scored, ours)

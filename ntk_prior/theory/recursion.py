@@ -4,9 +4,9 @@
     K^{l+1} = sigma_w^2 T(K^l) + sigma_b^2,    Theta^{l+1} = K^{l+1} + sigma_w^2 Tdot(K^l) Theta^l,    l = 1..L
 
 (Xiao, Pennington and Schoenholz 2020, eqs. 2-5). The numbers that go through the layers are the diagonal ``q = K_aa``,
-the relative gaps ``eps = 1 - K_ab / q`` and ``(Theta_aa - Theta_ab) / q``, never the off-diagonal entries themselves: in
-the ordered phase the gaps shrink like chi_1^l and would drown in the rounding of a subtraction. Kernels that leave the
-range of float64 carry a logarithmic scale.
+the relative gaps ``eps = 1 - K_ab / q`` and ``(Theta_aa - Theta_ab) / q``, never the off-diagonal entries themselves:
+in the ordered phase the gaps shrink like chi_1^l and would drown in the rounding of a subtraction. Kernels that leave
+the range of float64 carry a logarithmic scale.
 """
 
 from __future__ import annotations
