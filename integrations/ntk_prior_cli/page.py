@@ -21,13 +21,13 @@ def write_page(run: Run, path: Path) -> Summary:
         ImportError: If the extra is not installed.
         OSError: If the file cannot be written.
     """
-    from ntk_prior.report import summarize, write
+    from ntk_prior import report
 
-    found = summarize(run)
-    lacks_map = write(run, path, found)
+    summary = report.summarize(run)
+    lacks_map = report.write_page(run, path, summary)
     if lacks_map is not None:
         print_note(f"the page has no map below the trials: {lacks_map}")
-    return found
+    return summary
 
 
 def print_note(words: str) -> None:

@@ -125,6 +125,15 @@ class Network(nn.Module):
         width: Units or channels of every hidden layer.
         n_outputs: Units of the readout.
         parametrization: ``"ntk"`` or ``"standard"``.
+
+    Example:
+        >>> import jax
+        >>> from ntk_prior import Architecture
+        >>> from ntk_prior_flax import Network
+        >>> network = Network(Architecture(1.5, 0.1, 3), width=16, n_outputs=10)
+        >>> params = network.init(jax.random.key(0), jax.numpy.ones((2, 8)))
+        >>> network.apply(params, jax.numpy.ones((2, 8))).shape
+        (2, 10)
     """
 
     architecture: Architecture

@@ -38,7 +38,7 @@ class TrainingResult:
         train_loss, test_loss: Final loss (mean over examples, of half the squared error or of the cross-entropy).
         train_accuracy, test_accuracy: Final shares of correct labels.
         best_test_accuracy: Best of the evaluations along the way.
-        diverged: Whether training stopped because the loss left every bound.
+        diverged: Whether training stopped because the loss exceeded the divergence limit or became non-finite.
         steps: Steps taken.
         learning_rate: The rate used.
         n_parameters: Trainable numbers.
@@ -88,6 +88,17 @@ def train(
 
     Raises:
         ValueError: If the budget has no width, or no rate and no task, or names what is not known here.
+
+    Example:
+        >>> from ntk_prior import Architecture, Budget
+        >>> from ntk_prior_flax import train
+        >>> from sklearn.datasets import load_digits
+        >>> x, y = load_digits(return_X_y=True)
+        >>> x = x / x.std()
+        >>> network, budget = Architecture(1.5, 0.05, 2), Budget(steps=50, learning_rate=1.0, width=64)
+        >>> result = train(network, budget, x[:200], y[:200], x[200:400], y[200:400])
+        >>> result.diverged, result.train_accuracy > 0.8
+        (False, True)
     """
     require_choice("optimizer", budget.optimizer, ("sgd", "momentum", "adam"))
     require_choice("loss", budget.loss, ("mse", "cross_entropy"))
@@ -167,6 +178,12 @@ def training_flops(
         shape: Of one input.
         n_classes: Outputs.
         n_train: Training samples.
+
+    Example:
+        >>> from ntk_prior import Architecture, Budget
+        >>> from ntk_prior_flax import training_flops
+        >>> training_flops(Architecture(1.5, 0.05, 3), Budget(steps=100, width=128), (64,), n_classes=10, n_train=512)
+        12976128000.0
     """
     width = budget.width or 0
     features = math.prod(shape)

@@ -31,6 +31,22 @@ def finished_trials(
     Raises:
         ValueError: If an accuracy is not in [0, 1], or the objective's value is asked for where there are several, or
             where it is minimized: what is minimized is no accuracy.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> import optuna
+        >>> prior = ntp.NTKPrior(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128))
+
+        >>> from ntk_prior_optuna import finished_trials
+        >>> def objective(trial):
+        ...     trial.suggest_float("weight_variance", 1.0, 2.0)
+        ...     trial.suggest_float("bias_variance", 0.0, 0.1)
+        ...     return 0.9 if trial.suggest_int("depth", 1, 32) < 16 else 0.1  # a test accuracy
+        >>> study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+        >>> study.optimize(objective, n_trials=20)
+        >>> report = prior.fit(finished_trials(study))
+        >>> report.used > 0
+        True
     """
     if test_accuracy is None and len(study.directions) > 1:
         raise ValueError("test_accuracy: expected the name of a user attribute, since the study has several objectives")

@@ -73,6 +73,21 @@ def prune_if_infeasible(
         TypeError: If an argument has the wrong type.
         optuna.TrialPruned: If the prior refuses, with its reason.
         RuntimeError: If ``constraint`` is asked for and Optuna has no ``Trial.set_constraint``.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> import optuna
+        >>> prior = ntp.NTKPrior(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128))
+
+        >>> from ntk_prior_optuna import prune_if_infeasible
+        >>> def objective(trial):
+        ...     layers = 2 * trial.suggest_int("blocks", 1, 40)
+        ...     prune_if_infeasible(trial, prior, {"weight_variance": 1.7, "bias_variance": 0.1, "depth": layers})
+        ...     return 1 / layers  # the training
+        >>> study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+        >>> study.optimize(objective, n_trials=10)
+        >>> min(trial.params["blocks"] for trial in study.trials if trial.state.name == "PRUNED") > 5
+        True
     """
     if not _is_trial(trial):
         raise TypeError(f"trial: expected the optuna.Trial of the objective, received {shown(trial)}")

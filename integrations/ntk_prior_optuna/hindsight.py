@@ -35,6 +35,22 @@ def review(
     Raises:
         TypeError: If an argument has the wrong type.
         ValueError: If there are several objectives and no target, or the threshold lies outside [0, 1].
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> import optuna
+        >>> prior = ntp.NTKPrior(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128))
+
+        >>> from ntk_prior_optuna import review
+        >>> def objective(trial):
+        ...     trial.suggest_float("weight_variance", 1.0, 2.0)
+        ...     trial.suggest_float("bias_variance", 0.0, 0.1)
+        ...     return 1 / trial.suggest_int("depth", 1, 64)
+        >>> study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+        >>> study.optimize(objective, n_trials=20)
+        >>> found = review(study, prior)
+        >>> len(found.trials), len(found.refused)
+        (20, 15)
     """
     if not isinstance(study, optuna.Study):
         raise TypeError(f"study: expected an optuna.Study, received {shown(study)}")

@@ -142,6 +142,21 @@ def plotted_trials(
     Raises:
         TypeError: If ``target`` is not callable.
         ValueError: If there are several objectives and no target.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> import optuna
+        >>> from ntk_prior_optuna import NTKPriorSampler
+        >>> from ntk_prior_optuna.visualization import plotted_trials
+        >>> prior = ntp.NTKPrior(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128))
+        >>> study = optuna.create_study(direction="maximize", sampler=NTKPriorSampler(prior, seed=0))
+        >>> def objective(trial):
+        ...     trial.suggest_float("weight_variance", 1.0, 2.0)
+        ...     trial.suggest_float("bias_variance", 0.0, 0.1)
+        ...     return 1 / trial.suggest_int("depth", 1, 64)
+        >>> study.optimize(objective, n_trials=12)
+        >>> [trial.name for trial in plotted_trials(study)][:2]
+        ['trial 0', 'trial 1']
     """
     return read_run(study, goal(study, target, ""), prior).trials
 

@@ -140,6 +140,22 @@ class NTKPriorSampler(BaseSampler):
     Raises:
         TypeError: If an argument has the wrong type.
         ValueError: If a number lies outside its range.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> import optuna
+        >>> prior = ntp.NTKPrior(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128))
+
+        >>> from ntk_prior_optuna import NTKPriorSampler
+        >>> sampler = NTKPriorSampler(prior, optuna.samplers.TPESampler(), seed=0)
+        >>> study = optuna.create_study(direction="maximize", sampler=sampler)
+        >>> def objective(trial):
+        ...     weight_variance = trial.suggest_float("weight_variance", 0.5, 4.0)
+        ...     trial.suggest_float("bias_variance", 0.0, 0.1)
+        ...     return -abs(weight_variance - 1.7) - trial.suggest_int("depth", 1, 64) / 64
+        >>> study.optimize(objective, n_trials=12)
+        >>> study.trials[0].user_attrs["ntk_prior"]["drawn"]  # its space was not known yet
+        'unseen'
     """
 
     def __init__(

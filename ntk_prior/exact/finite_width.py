@@ -137,6 +137,14 @@ def empirical(
     Raises:
         ValueError: Before the work begins, if ``params`` or ``x`` are empty, parameters or outputs are not real
             floating-point numbers, outputs are not of shape (m, k) or not finite, or an estimate is above a limit.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from ntk_prior import exact
+        >>> x = jnp.arange(6.0).reshape(3, 2)
+        >>> found = exact.empirical(lambda params, x: x @ params, jnp.ones((2, 1)), x)
+        >>> found.n_parameters, bool(jnp.allclose(found.kernel, x @ x.T))
+        (2, True)
     """
     model = checked(apply_fn, params, x)
     plan = _plan(model, memory_limit, work_limit)
@@ -164,6 +172,14 @@ def over_seeds(
 
     Raises:
         ValueError: As ``empirical``, and if there are fewer than two initialisations.
+
+    Example:
+        >>> import jax
+        >>> from ntk_prior import exact
+        >>> x = jax.random.normal(jax.random.key(0), (4, 3))
+        >>> seeds = (jax.random.normal(jax.random.key(seed), (3, 2)) for seed in range(1, 6))
+        >>> exact.over_seeds(lambda params, x: jax.numpy.tanh(x @ params), seeds, x).n_seeds
+        5
     """
     inputs, limits = jnp.asarray(x), {"memory_limit": memory_limit, "work_limit": work_limit}
     found = [empirical(apply_fn, params, inputs, **limits) for params in initialisations]
@@ -207,6 +223,13 @@ def top_eigenvalues(
     Raises:
         ValueError: As ``empirical``, and if ``count`` or ``probes`` are out of range.
         scipy.sparse.linalg.ArpackNoConvergence: If the tolerance is not reached.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from ntk_prior import exact
+        >>> x = jnp.diag(jnp.array([3.0, 2.0, 1.0]))
+        >>> exact.top_eigenvalues(lambda params, x: x @ params, jnp.ones((3, 1)), x, count=2).eigenvalues.round(3)
+        array([9., 4.])
     """
     model = checked(apply_fn, params, x)
     m, k = len(model.x), model.n_outputs

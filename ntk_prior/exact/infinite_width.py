@@ -86,6 +86,14 @@ def kernel(
         ImportError: If neural-tangents cannot be used.
         ValueError: If inputs do not fit the architecture or each other, neural-tangents has no kernel for the
             architecture, or the estimate exceeds a limit; nothing has been computed then.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_prior as ntp
+        >>> from ntk_prior import exact
+        >>> x = np.random.default_rng(0).normal(size=(4, 6))
+        >>> exact.kernel(ntp.Architecture(1.5, 0.1, 3), x).ntk.shape
+        (4, 4)
     """
     first = normalised(x1, architecture.kind, "x1")
     second = None if x2 is None else normalised(x2, architecture.kind, "x2")
@@ -120,6 +128,13 @@ def cost(architecture: Architecture, shape: tuple[int, ...], n2: int | None = No
         architecture: The network.
         shape: Of ``x1``, (n1, features) or (n1, height, width, channels).
         n2: Number of other inputs, or None for ``x1`` itself.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> from ntk_prior import exact
+        >>> pooled = ntp.Architecture(1.5, 0.1, 8, kind="cnn", pooling=True)
+        >>> f"{exact.cost(pooled, (64, 16, 16, 3)).bytes / 1e9:.1f} GB"
+        '0.5 GB'
     """
     n1, other = shape[0], shape[0] if n2 is None else n2
     pixels = math.prod(shape[1:3]) if architecture.kind == "cnn" else 1

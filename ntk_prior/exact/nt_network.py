@@ -28,6 +28,11 @@ def network(architecture: Architecture) -> Any:
     Raises:
         ImportError: If neural-tangents cannot be used.
         ValueError: If neural-tangents has no kernel for it.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> from ntk_prior import exact
+        >>> init_fn, apply_fn, kernel_fn = exact.network(ntp.Architecture(1.5, 0.1, 3))
     """
     reason = why_not(architecture)
     if reason:

@@ -40,6 +40,16 @@ class Refinement:
     Raises:
         ImportError: If neural-tangents cannot be used.
         ValueError: If inputs and labels do not fit each other.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> from ntk_prior import exact
+        >>> from sklearn.datasets import load_digits
+        >>> x, y = load_digits(return_X_y=True)
+        >>> refine = exact.Refinement(x / x.std(), y, samples=64)
+        >>> prior = ntp.NTKPrior(ntp.Task.from_arrays(x / x.std(), y), ntp.Budget(300), refine=refine, when="always")
+        >>> prior({"weight_variance": 1.5, "bias_variance": 0.05, "depth": 3}).verdict
+        <Verdict.FEASIBLE: 'feasible'>
     """
 
     def __init__(

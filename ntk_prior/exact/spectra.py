@@ -30,6 +30,15 @@ def spectrum(
     Raises:
         ImportError: If neural-tangents cannot be used.
         ValueError: As ``exact.kernel`` and ``measured_spectrum``.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_prior as ntp
+        >>> from ntk_prior import exact
+        >>> x = np.random.default_rng(0).normal(size=(40, 6))
+        >>> found = exact.spectrum(ntp.Architecture(1.5, 0.1, 3), x, x[:, 0] > 0)
+        >>> len(found.eigenvalues), found.phase
+        (40, 'ordered')
     """
     ntk = kernel(architecture, x, memory_limit=memory_limit, seconds_limit=seconds_limit).ntk
     return measured_spectrum(ntk, y, architecture=architecture)
@@ -56,6 +65,16 @@ def regression(
     Raises:
         ImportError: If neural-tangents cannot be used.
         ValueError: As ``exact.kernel`` and ``learning_curve``.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_prior as ntp
+        >>> from ntk_prior import exact
+        >>> x = np.random.default_rng(0).normal(size=(60, 6))
+        >>> y = x[:, 0] > 0
+        >>> curve = exact.regression(ntp.Architecture(1.5, 0.1, 2), x[:40], y[:40], x[40:], y[40:], steps=[10, 1_000])
+        >>> curve.train_accuracy.round(2)
+        array([1., 1.])
     """
     train = kernel(architecture, x).ntk
     held_out = kernel(architecture, x_test, x).ntk

@@ -86,6 +86,11 @@ def plot_phase_diagram(
         ImportError: If Plotly is not installed.
         TypeError: If a parameter's value has the wrong type.
         ValueError: If a parameter is unknown, or its value or the threshold lies outside its range.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> figure = ntp.plot_phase_diagram(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128), y="depth")
+        >>> figure.write_html("phase_diagram.html")
     """
     require_real("threshold", threshold, 0.0, 1.0)
     shown = tuple(trials or ())

@@ -68,6 +68,11 @@ def plot_spectrum(architecture: Architecture, task: Task) -> go.Figure:
     Raises:
         ImportError: If Plotly is not installed.
         ValueError: If the theory does not cover the architecture.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> figure = ntp.plot_spectrum(ntp.Architecture(1.5, 0.05, 16), ntp.Task.cifar10(1_000))
+        >>> figure.write_html("spectrum.html")
     """
     found = over_depth(architecture, task)
     laws = asymptotes(architecture, task, found)

@@ -56,7 +56,7 @@ ABOVE = 34
 """Pixels above a figure's panels, for their own titles and for Plotly's buttons."""
 
 
-def page(run: Run, summary: Summary | None = None) -> str:
+def build_page(run: Run, summary: Summary | None = None) -> str:
     """A run as HTML.
 
     Args:
@@ -119,7 +119,7 @@ def _drawn(run: Run, numbers: Summary) -> _Page:
     return _Page(str(_environment().get_template("page.html").render(content)), lacks_map)
 
 
-def write(run: Run, path: str | Path, summary: Summary | None = None) -> str | None:
+def write_page(run: Run, path: str | Path, summary: Summary | None = None) -> str | None:
     """Write a run's page.
 
     Args:
@@ -133,6 +133,14 @@ def write(run: Run, path: str | Path, summary: Summary | None = None) -> str | N
     Raises:
         ImportError: If Jinja or Plotly is not installed.
         OSError: If the file cannot be written.
+
+    Example:
+        >>> from ntk_prior.report import write_page
+        >>> from ntk_prior.runs import Row, Run, RunTrial
+        >>> trials = [RunTrial({"depth": depth}, "feasible", 0.9, outcome=1 / depth) for depth in (2, 3, 4)]
+        >>> rows = [Row(trial, trial.config) for trial in trials]
+        >>> run = Run("my study", "My tuner", rows, outcome_name="accuracy", maximize=True)
+        >>> lacks_map = write_page(run, "report.html")
     """
     html, lacks_map = _drawn(run, summary or summarize(run))
     # A name may hold half a character, which no encoding has.

@@ -42,6 +42,16 @@ class Task:
         views: One ``View`` per kind of network that the data allow, worked out when it is first asked for.
         chance: Accuracy of always answering the most frequent class; ``1 / n_classes`` where classes are equally
             frequent, which NaN stands for.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_prior as ntp
+        >>> x = np.random.default_rng(0).normal(size=(60, 5))
+        >>> task = ntp.Task.from_arrays(x, x[:, 0] > 0)
+        >>> task
+        Task(n_train=60, n_test=0, n_classes=2, n_features=5, n_pixels=None)
+        >>> task.at(10_000).n_train
+        10000
     """
 
     n_train: int

@@ -67,6 +67,12 @@ def spectrum(architecture: Architecture, task: Task) -> Spectrum:
     Raises:
         TypeError: If an argument has the wrong type.
         ValueError: If the theory does not cover the architecture, or the task has no view for its kind.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> found = ntp.spectrum(ntp.Architecture(1.5, 0.05, 16), ntp.Task.cifar10(1_000))
+        >>> found.phase, f"{found.xi_star:.1f} layers", f"{found.kappa:.0f}"
+        ('chaotic', '15.4 layers', '254')
     """
     require_instance("architecture", architecture, Architecture)
     require_instance("task", task, Task)

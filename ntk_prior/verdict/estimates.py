@@ -368,6 +368,15 @@ def max_learning_rate(architecture: Architecture, task: Task, budget: Budget) ->
     Raises:
         TypeError: If an argument has the wrong type.
         ValueError: For Adam, whose stability the kernel does not decide, and for what the theory does not know.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> he = ntp.Architecture(weight_variance=2.0, bias_variance=0.0, depth=3, activation="relu")
+        >>> task = ntp.Task.cifar10(1_000)
+        >>> f"{ntp.max_learning_rate(he, task, ntp.Budget(steps=300, width=512)):.2f}"
+        '0.88'
+        >>> f"{ntp.max_learning_rate(he, task, ntp.Budget(steps=300, width=512, parametrization='standard')):.4f}"
+        '0.0031'
     """
     require_instance("architecture", architecture, Architecture)
     require_instance("task", task, Task)

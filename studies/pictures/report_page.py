@@ -22,7 +22,7 @@ from rich.table import Table
 from ntk_prior import Budget, NTKPrior, Task
 from ntk_prior.decision.draws import Drawn
 from ntk_prior.decision.records import Record
-from ntk_prior.report import Row, Run, write
+from ntk_prior.report import Row, Run, write_page
 from ntk_prior.runs import RunTrial
 
 TRIALS, REFUSED, REPEATS = 5_000, 20_000, 3
@@ -94,7 +94,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "report.html"
         begun = time.perf_counter()
-        write(run, path)
+        write_page(run, path)
         wrote = time.perf_counter() - begun
         browser = playwright.chromium.launch(executable_path=command, args=["--no-sandbox", "--disable-gpu"])
         visits = [measured(browser.new_page(), path.as_uri()) for _ in range(REPEATS)]

@@ -10,7 +10,7 @@ import pytest
 
 import ntk_prior as ntp
 from ntk_prior.decision import Record
-from ntk_prior.report import page
+from ntk_prior.report import build_page
 from ntk_prior_cli.optuna_source import run_of_study
 from ntk_prior_optuna import NTKPriorSampler, review
 from ntk_prior_optuna.visualization import plot_calibration, plot_feasibility, plot_savings, plot_trust, plotted_trials
@@ -40,7 +40,7 @@ READERS: dict[str, Callable[[optuna.Study], Any]] = {
     "plot_savings": plot_savings,
     "plot_trust": plot_trust,
     "review": lambda study: review(study, PRIOR),
-    "report": lambda study: page(run_of_study(study, None)),
+    "report": lambda study: build_page(run_of_study(study, None)),
 }
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
+from dataclasses import is_dataclass
+from enum import Enum
 from pathlib import Path
 
 import optuna
@@ -39,3 +42,35 @@ def test_the_examples_of_a_module_print_what_they_say(
     result = doctest.testmod(importlib.import_module(name), optionflags=OPTIONS)
     assert result.failed == 0, capsys.readouterr().out
     assert result.attempted > 0
+
+
+FACADES = (
+    "ntk_prior",
+    "ntk_prior.exact",
+    "ntk_prior.report",
+    "ntk_prior_flax",
+    "ntk_prior_optuna",
+    "ntk_prior_optuna.visualization",
+    "ntk_prior_ray",
+    "ntk_prior_ray.visualization",
+)
+OF_RECORDS = {"build_page", "summarize"}
+"""Functions of a run; the example of ``ntk_prior.runs`` and that of ``write_page`` make one."""
+
+
+def callables_of(facade: str) -> list[str]:
+    """The functions of a facade, and the classes that users make objects of: no results, which functions return."""
+    module = importlib.import_module(facade)
+    return [
+        f"{facade}.{name}"
+        for name in module.__all__
+        if inspect.isfunction(found := getattr(module, name))
+        or (inspect.isclass(found) and not issubclass(found, tuple | Enum) and not is_dataclass(found))
+    ]
+
+
+@pytest.mark.parametrize("name", [name for facade in FACADES for name in callables_of(facade)])
+def test_what_users_call_has_an_example(name: str) -> None:
+    facade, _, own = name.rpartition(".")
+    if own not in OF_RECORDS:
+        assert ">>> " in (inspect.getdoc(getattr(importlib.import_module(facade), own)) or "")

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 import ntk_prior.report
 from ntk_prior import NTKPrior
 from ntk_prior.decision.draws import Drawn
-from ntk_prior.report import page, summarize
+from ntk_prior.report import build_page, summarize
 from ntk_prior.report.table import MOST_REFUSED, table
 from ntk_prior.runs.calibration_check import MetricNames, check_calibration
 from ntk_prior.runs.ray_folder import read_experiment
@@ -82,7 +82,7 @@ class TestNumbers:
         assert found.trust.refusals < 0.5
         assert found.notices[0].words.startswith("the verdict untrainable is withdrawn")
         assert 2 < found.notices[0].after < 40
-        assert "finished trials, the verdict untrainable is withdrawn" in page(run)
+        assert "finished trials, the verdict untrainable is withdrawn" in build_page(run)
 
     def test_numbers_that_are_not_known_are_null_in_json(self) -> None:
         found = summarize(replace(small_run(), rows=[], evidence=())).to_json()
@@ -135,7 +135,7 @@ class TestTrialsThatThePriorHadNoSayIn:
         assert (told["audited_would_be_refused"], told["others_would_be_refused"]) == (1, 2)
 
     def test_the_page_tells_them_apart_in_words_pictures_and_table(self) -> None:
-        html = page(mixed_run())
+        html = build_page(mixed_run())
         assert (
             "trials launched, 1 of them as audits, 2 before the prior could be asked, 3 of which the prior had nothing "
             "to say, 4 without a note of the prior&#39;s"
@@ -156,7 +156,7 @@ class TestTrialsThatThePriorHadNoSayIn:
     def test_a_run_without_any_note_shows_nothing_hollow_and_says_nothing_of_refusals(self) -> None:
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
         study.optimize(sphere, n_trials=10)
-        html = page(run_of_study(study, None))
+        html = build_page(run_of_study(study, None))
         for trace in content(html, "map-plot-figure")["data"]:
             assert "open" not in str(trace["marker"].get("symbol"))
             assert trace["marker"].get("color") != "white"
@@ -173,20 +173,20 @@ class TestTrustInWords:
         rows = [one if k < 20 else one._replace(trial=one.trial._replace(failed=True)) for k, one in enumerate(rows)]
         rows.append(row(31, {"depth": 40}, 0.1, "untrainable", drawn=Drawn.PLAIN, outcome=0.6))
         run = replace(small_run(), rows=rows, evidence=evidence_of(rows))
-        html = page(run)
+        html = build_page(run)
         assert "1 of 1 launched trials that it would refuse came out good" in html
         assert "11 of 31 that it let through failed or were pruned" in html
         assert "nothing speaks against" not in html
 
     def test_a_prior_that_was_never_contradicted_because_never_tried_is_called_untested(self) -> None:
         rows = [row(k, {"depth": k}, 0.9, "feasible", outcome=0.5) for k in range(5)]
-        html = page(replace(small_run(), rows=rows, evidence=evidence_of(rows)))
+        html = build_page(replace(small_run(), rows=rows, evidence=evidence_of(rows)))
         assert "untested, since no trial that it would refuse was launched" in html
 
     def test_an_order_of_scores_that_is_wrong_is_not_passed_over(self) -> None:
         rows = [row(k, {"depth": k}, 0.4 + k / 50, "feasible", outcome=-k / 50) for k in range(20)]
         run = replace(small_run(), rows=rows, evidence=evidence_of(rows))
-        assert "trust in the order of its scores is 0.0" in page(run)
+        assert "trust in the order of its scores is 0.0" in build_page(run)
 
 
 class TestThePage:
@@ -198,7 +198,7 @@ class TestThePage:
         run = replace(
             small_run(), name=name, rows=rows, outcome_name=name, evidence=evidence_of(rows), facts={name: name}
         )
-        html = page(run)
+        html = build_page(run)
         body, _, blocks = html.partition('<script type="application/json"')
         for text in re.split(r"<bdi>[^<]*</bdi>|\u2068[^\u2069]*\u2069", body):
             assert "\u202e" not in text
@@ -211,7 +211,7 @@ class TestThePage:
                 assert "\u202e" not in re.sub("\u2068[^\u2069]*\u2069", "", text)
 
     def test_it_holds_all_that_it_needs(self) -> None:
-        html = page(small_run(prior=PRIOR))
+        html = build_page(small_run(prior=PRIOR))
         assert "plotly.js v" in html
         assert len(content(html, "trials-data")["rows"]) == 60
         assert {trace["type"] for trace in content(html, "map-plot-figure")["data"]} >= {"heatmap", "scatter"}
@@ -219,7 +219,7 @@ class TestThePage:
             assert outside not in html.partition("plotly.js v")[0]
 
     def test_markup_is_escaped_wherever_it_comes_from(self) -> None:
-        html = page(hostile_run())
+        html = build_page(hostile_run())
         assert SCRIPT not in html
         assert "<img src=x" not in html
         assert SCRIPT in content(html, "trials-data")["columns"][4]["label"]
@@ -230,13 +230,13 @@ class TestThePage:
 
     def test_half_a_character_does_not_keep_the_page_from_being_written(self, tmp_path: Path) -> None:
         path = tmp_path / "report.html"
-        ntk_prior.report.write(replace(small_run(), name="half \ud800"), path)
+        ntk_prior.report.write_page(replace(small_run(), name="half \ud800"), path)
         assert "half ?" in path.read_text(encoding="utf-8")
 
     def test_a_run_without_a_prior_says_so(self) -> None:
         launched = [one for one in small_run().rows if one.trial.launched]
         rows = [one._replace(trial=one.trial._replace(verdict=None, score=None, drawn=None)) for one in launched]
-        html = page(replace(small_run(), rows=rows, evidence=(), refused_in=None))
+        html = build_page(replace(small_run(), rows=rows, evidence=(), refused_in=None))
         assert "The prior was not asked about any configuration of this run." in html
         assert "No finished trial has a score of the prior yet." in html
 
@@ -294,7 +294,7 @@ class TestAnOptunaStudy:
         refused = run.rows[25:]
         assert {one.trial.launched for one in refused} == {False}
         assert all(one.trial.score is not None and one.trial.score < 0.25 for one in refused)
-        assert f"{len(refused)}</b><span>draws refused before launch, in the study" in page(run)
+        assert f"{len(refused)}</b><span>draws refused before launch, in the study" in build_page(run)
 
     def test_threshold_and_seed_are_those_of_the_sampler_that_ran_it(self, database: str) -> None:
         run = run_of_study(load_study(SCRIPT, database), None)
@@ -318,7 +318,7 @@ class TestAnOptunaStudy:
         assert found.refused == sum(abs(trial.params["x"]) > 0.7 for trial in study.trials) > 0
 
     def test_its_names_are_text_on_the_page(self, database: str) -> None:
-        html = page(run_of_study(load_study(SCRIPT, database), None))
+        html = build_page(run_of_study(load_study(SCRIPT, database), None))
         assert SCRIPT not in html
         assert "User attribute &lt;/script&gt;" in html
 
@@ -331,7 +331,7 @@ class TestAnOptunaStudy:
         assert found.used == 25
         assert found.trains.auroc > 0.8
         assert PRIOR.calibration is before
-        assert "that it generalizes, if it trains" in page(replace(run, foretold=found))
+        assert "that it generalizes, if it trains" in build_page(replace(run, foretold=found))
         with pytest.raises(ValueError, match=r"--test-accuracy: expected the name of an accuracy.*'measured'"):
             check_calibration(PRIOR, run.rows, MetricNames("measured"))
 
@@ -344,7 +344,7 @@ class TestAnOptunaStudy:
         assert run.maximize
         launched = [one.trial.outcome for one in run.rows if one.trial.launched]
         assert launched == [trial.values[1] for trial in study.trials]
-        assert len(page(run)) > 1_000_000
+        assert len(build_page(run)) > 1_000_000
         with pytest.raises(ValueError, match="--objective: expected a number from 0 to 1"):
             run_of_study(study, None)
 
@@ -396,7 +396,7 @@ def test_a_ray_experiment_is_read_from_its_folder(tmp_path: Path) -> None:
     assert run.outcome_name == "loss"
     assert len(run.evidence) == sum(not one.trial.failed for one in launched)
     assert {one.state for one in launched} == {"error", "terminated"}
-    assert content(page(run), "trials-data")["columns"][4]["label"] == "loss"
+    assert content(build_page(run), "trials-data")["columns"][4]["label"] == "loss"
 
     with pytest.raises(ValueError, match=r"metric: expected the name of a metric.*loss.*received 'accuracy'"):
         read_experiment(folder, "accuracy", "max")

@@ -18,7 +18,7 @@ import ntk_prior as ntp
 import ntk_prior_ray
 from ntk_prior.decision.draws import Drawn
 from ntk_prior.plots.review import Review
-from ntk_prior.report import page, summarize
+from ntk_prior.report import build_page, summarize
 from ntk_prior.runs.ray_folder import read_experiment
 from ntk_prior_cli.application import app
 from ntk_prior_cli.commands.review import judge_afterwards
@@ -176,7 +176,7 @@ class TestTheNumbers:
         found = review(optuna.create_study(), PRIOR)
         assert str(found) == "0 trials, judged in hindsight (Objective Value, smaller is better)"
         assert json.loads(json.dumps(found.to_json(), allow_nan=False))["best"] is None
-        assert "judged" in page(judge_afterwards(run_of_study(optuna.create_study(), None), PRIOR, None))
+        assert "judged" in build_page(judge_afterwards(run_of_study(optuna.create_study(), None), PRIOR, None))
 
     @pytest.mark.parametrize(
         ("arguments", "error", "words"),
@@ -261,7 +261,7 @@ class TestThePictures:
 class TestThePage:
     def test_its_words_say_that_it_is_hindsight(self, without_us: optuna.Study) -> None:
         run = judge_afterwards(run_of_study(without_us, None), PRIOR, None)
-        html = page(run).partition('<script type="application/json" id="trials-data">')[0]
+        html = build_page(run).partition('<script type="application/json" id="trials-data">')[0]
         found = review(without_us, PRIOR)
         assert "what would have been refused, and why" in html
         assert f"{found.in_worse_half} did worse than the median trial" in html
@@ -275,7 +275,7 @@ class TestThePage:
     def test_names_are_text_there_too(self) -> None:
         study = optuna.create_study(study_name=SCRIPT, sampler=RandomSampler(seed=0))
         study.optimize(lambda t: t.suggest_float(SCRIPT, 0, 1) + t.suggest_float("depth", 1, 9), n_trials=4)
-        assert SCRIPT not in page(judge_afterwards(run_of_study(study, None), PRIOR, None))
+        assert SCRIPT not in build_page(judge_afterwards(run_of_study(study, None), PRIOR, None))
 
     def test_the_command_writes_it_and_prints_the_review(self, without_us: optuna.Study, tmp_path: Path) -> None:
         prior, path = tmp_path / "prior.json", tmp_path / "review.html"
@@ -339,7 +339,7 @@ def test_an_experiment_of_ray_s_without_us_is_reviewed_from_its_results_and_its_
     run = judge_afterwards(read_experiment(tmp_path / "experiment", "loss", "min"), PRIOR, None)
     assert run.review is not None
     assert run.review.silent.trials == 8
-    assert "what would have been refused, and why" in page(run)
+    assert "what would have been refused, and why" in build_page(run)
 
     with pytest.raises(
         ValueError, match=r"metric: expected a metric of the results, such as .*loss.*received 'accuracy'"

@@ -37,6 +37,20 @@ def plot_feasibility(
     Raises:
         ImportError: If Plotly is not installed.
         ValueError: If there are several objectives and no target, or ``params`` are not two numeric parameters.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> import optuna
+        >>> from ntk_prior_optuna import NTKPriorSampler
+        >>> from ntk_prior_optuna.visualization import plot_feasibility
+        >>> prior = ntp.NTKPrior(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128))
+        >>> study = optuna.create_study(direction="maximize", sampler=NTKPriorSampler(prior, seed=0))
+        >>> def objective(trial):
+        ...     trial.suggest_float("weight_variance", 1.0, 2.0)
+        ...     trial.suggest_float("bias_variance", 0.0, 0.1)
+        ...     return 1 / trial.suggest_int("depth", 1, 64)
+        >>> study.optimize(objective, n_trials=12)
+        >>> plot_feasibility(study).write_html("feasibility.html")
     """
     used = prior or prior_of(study)
     run = read_run(study, goal(study, target, target_name), used)
@@ -65,6 +79,20 @@ def plot_calibration(
     Raises:
         ImportError: If Plotly is not installed.
         ValueError: If there are several objectives and no target.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> import optuna
+        >>> from ntk_prior_optuna import NTKPriorSampler
+        >>> from ntk_prior_optuna.visualization import plot_calibration
+        >>> prior = ntp.NTKPrior(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128))
+        >>> study = optuna.create_study(direction="maximize", sampler=NTKPriorSampler(prior, seed=0))
+        >>> def objective(trial):
+        ...     trial.suggest_float("weight_variance", 1.0, 2.0)
+        ...     trial.suggest_float("bias_variance", 0.0, 0.1)
+        ...     return 1 / trial.suggest_int("depth", 1, 64)
+        >>> study.optimize(objective, n_trials=12)
+        >>> plot_calibration(study).write_html("calibration.html")
     """
     run = read_run(study, goal(study, target, target_name), prior)
     return run_figures.draw_calibration(run, good_from) or _empty(run_figures.CALIBRATION, no_scores(prior))
@@ -85,6 +113,20 @@ def plot_savings(
     Raises:
         ImportError: If Plotly is not installed.
         ValueError: If there are several objectives and no target.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> import optuna
+        >>> from ntk_prior_optuna import NTKPriorSampler
+        >>> from ntk_prior_optuna.visualization import plot_savings
+        >>> prior = ntp.NTKPrior(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128))
+        >>> study = optuna.create_study(direction="maximize", sampler=NTKPriorSampler(prior, seed=0))
+        >>> def objective(trial):
+        ...     trial.suggest_float("weight_variance", 1.0, 2.0)
+        ...     trial.suggest_float("bias_variance", 0.0, 0.1)
+        ...     return 1 / trial.suggest_int("depth", 1, 64)
+        >>> study.optimize(objective, n_trials=12)
+        >>> plot_savings(study).write_html("savings.html")
     """
     run = read_run(study, goal(study, target, target_name))
     return run_figures.draw_savings(run, good_from) if run.was_judged else _empty(run_figures.SAVINGS, NO_RECORDS)
@@ -107,6 +149,20 @@ def plot_trust(
 
     Raises:
         ImportError: If Plotly is not installed.
+
+    Example:
+        >>> import ntk_prior as ntp
+        >>> import optuna
+        >>> from ntk_prior_optuna import NTKPriorSampler
+        >>> from ntk_prior_optuna.visualization import plot_trust
+        >>> prior = ntp.NTKPrior(ntp.Task.cifar10(1_000), ntp.Budget(steps=300, width=128))
+        >>> study = optuna.create_study(direction="maximize", sampler=NTKPriorSampler(prior, seed=0))
+        >>> def objective(trial):
+        ...     trial.suggest_float("weight_variance", 1.0, 2.0)
+        ...     trial.suggest_float("bias_variance", 0.0, 0.1)
+        ...     return 1 / trial.suggest_int("depth", 1, 64)
+        >>> study.optimize(objective, n_trials=12)
+        >>> plot_trust(study).write_html("trust.html")
     """
     run = read_run(study, None if target is None else goal(study, target, target_name), prior)
     figure = run_figures.draw_trust(run)

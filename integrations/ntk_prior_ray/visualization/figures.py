@@ -37,6 +37,11 @@ def plot_feasibility(
         ImportError: If Plotly is not installed.
         TypeError: If an argument has the wrong type.
         ValueError: If there is no such experiment, metric or mode, or ``params`` are not two numeric parameters.
+
+    Example:
+        >>> from ntk_prior_ray.visualization import plot_feasibility
+        >>> results = tuner.fit()  # doctest: +SKIP
+        >>> plot_feasibility(results).write_html("feasibility.html")  # doctest: +SKIP
     """
     run = read_run(results, metric, mode, threshold, prior)
     if prior is None and not run.was_judged:
@@ -62,6 +67,11 @@ def plot_calibration(
         ImportError: If Plotly is not installed.
         TypeError: If an argument has the wrong type.
         ValueError: If there is no such experiment, metric or mode.
+
+    Example:
+        >>> from ntk_prior_ray.visualization import plot_calibration
+        >>> results = tuner.fit()  # doctest: +SKIP
+        >>> plot_calibration(results).write_html("calibration.html")  # doctest: +SKIP
     """
     run = read_run(results, metric, mode, threshold)
     return run_figures.draw_calibration(run, good_from) or _empty(run_figures.CALIBRATION, no_scores(run))
@@ -84,6 +94,11 @@ def plot_savings(
         ImportError: If Plotly is not installed.
         TypeError: If an argument has the wrong type.
         ValueError: If there is no such experiment, metric or mode.
+
+    Example:
+        >>> from ntk_prior_ray.visualization import plot_savings
+        >>> results = tuner.fit()  # doctest: +SKIP
+        >>> plot_savings(results).write_html("savings.html")  # doctest: +SKIP
     """
     run = read_run(results, metric, mode, threshold)
     return run_figures.draw_savings(run, good_from) if run.was_judged else _empty(run_figures.SAVINGS, NO_RECORDS)
@@ -105,6 +120,11 @@ def plot_trust(
         ImportError: If Plotly is not installed.
         TypeError: If an argument has the wrong type.
         ValueError: If there is no such experiment, metric or mode.
+
+    Example:
+        >>> from ntk_prior_ray.visualization import plot_trust
+        >>> results = tuner.fit()  # doctest: +SKIP
+        >>> plot_trust(results).write_html("trust.html")  # doctest: +SKIP
     """
     run = read_run(results, metric, mode, threshold)
     return run_figures.draw_trust(run) or _empty(run_figures.TRUST, no_scores(run))
