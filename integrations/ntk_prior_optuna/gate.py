@@ -23,7 +23,7 @@ from ntk_prior.decision import (
 )
 from ntk_prior_optuna._optuna import frozen, is_given, trials_for_objective
 from ntk_prior_optuna._optuna_check import warn_of_changes
-from ntk_prior_optuna.history import Histories, History
+from ntk_prior_optuna.history import Histories, History, record_of
 from ntk_prior_optuna.notices import warn_if_failed, warn_if_fallen_silent, warn_if_silent, warn_if_withdrawn
 from ntk_prior_optuna.sampler import BYPASSED, found_in
 
@@ -112,7 +112,7 @@ def prune_if_infeasible(
     warn_if_failed(judgement, trial.number, history.told)
     warn_if_silent(trial.study, trial.number, judgement)
     warn_if_fallen_silent(trial.study, history, judgement)
-    noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
+    noted = record_of(trial)
     drawn = _drawn(trial, screen, noted, judgement, history)
     refused = drawn not in (*BYPASSED, Drawn.ENQUEUED) and screen.refuses(judgement)
     if refused:

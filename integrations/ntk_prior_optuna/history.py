@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from ntk_prior.decision import (
     ATTRIBUTE,
@@ -144,7 +144,7 @@ class History:
         self.branches.read(fresh)
         new = []
         for trial in fresh:
-            record = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
+            record = record_of(trial)
             self._hear(record)
             evidence = evidence_of(trial, record, directions)
             if evidence is not None:
@@ -166,6 +166,11 @@ def numbered(trials: Sequence[FrozenTrial], number: int) -> FrozenTrial | None:
         return trials[number]
     place = bisect_left(trials, number, key=lambda trial: trial.number)
     return trials[place] if place < len(trials) and trials[place].number == number else None
+
+
+def record_of(trial: BaseTrial) -> Record | None:
+    """What was noted with a trial of what the prior said; None where it was not asked."""
+    return Record.from_json(trial.user_attrs.get(ATTRIBUTE))
 
 
 def evidence_of(trial: FrozenTrial, record: Record | None, directions: Sequence[StudyDirection]) -> Evidence | None:

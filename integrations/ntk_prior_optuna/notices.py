@@ -7,9 +7,9 @@ from typing import Any
 
 from optuna import Study, logging
 
-from ntk_prior.decision import ATTRIBUTE, Judgement, Prior, Record, Silence, score_of, unread_notice, withdrawal_notices
+from ntk_prior.decision import Judgement, Prior, Silence, score_of, unread_notice, withdrawal_notices
 from ntk_prior_optuna._optuna import set_study_system_attribute, study_system_attribute
-from ntk_prior_optuna.history import History
+from ntk_prior_optuna.history import History, record_of
 
 SILENT_TRIALS_BEFORE_WARNING = 5
 """Trials of all of which the prior must be silent before that is worth a warning."""
@@ -64,7 +64,7 @@ def warn_if_silent(study: Study, number: int, judgement: Judgement) -> None:
     """
     if number != SILENT_TRIALS_BEFORE_WARNING - 1 or score_of(judgement) is not None:
         return
-    notes = (Record.from_json(trial.user_attrs.get(ATTRIBUTE)) for trial in study.get_trials(deepcopy=False))
+    notes = (record_of(trial) for trial in study.get_trials(deepcopy=False))
     if all(note is None or note.score is None for note in notes):
         _logger.warning(
             f"The prior had nothing to say about any of the first {SILENT_TRIALS_BEFORE_WARNING} trials, so it refuses "

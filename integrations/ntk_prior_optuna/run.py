@@ -15,7 +15,7 @@ from ntk_prior import DEFAULT_THRESHOLD, NTKPrior
 from ntk_prior.checks import shown
 from ntk_prior.decision import ATTRIBUTE, Drawn, Evidence, Record, ask
 from ntk_prior.runs import NEVER_LAUNCHED, Row, Run, RunTrial
-from ntk_prior_optuna.history import evidence_of, refused_before, was_refused
+from ntk_prior_optuna.history import evidence_of, record_of, refused_before, was_refused
 from ntk_prior_optuna.sampler import found_in
 
 Target = Callable[[FrozenTrial], float]
@@ -163,7 +163,7 @@ def plotted_trials(
 
 def _record(trial: FrozenTrial, judge: NTKPrior | None) -> Record | None:
     """What was noted with a trial; else what a prior says of it now; None without either."""
-    record = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
+    record = record_of(trial)
     if record is not None or judge is None or not trial.params:
         return record
     return Record.from_judgement(ask(judge, trial.params), Drawn.UNSEEN)

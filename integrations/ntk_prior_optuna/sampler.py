@@ -46,7 +46,7 @@ from ntk_prior_optuna._optuna import (
     study_note,
 )
 from ntk_prior_optuna._optuna_check import warn_of_changes
-from ntk_prior_optuna.history import REFUSED, Histories, History, Plan, constraint_of, stored_refusals
+from ntk_prior_optuna.history import REFUSED, Histories, History, Plan, constraint_of, record_of, stored_refusals
 from ntk_prior_optuna.notices import (
     warn_if_failed,
     warn_if_fallen_silent,
@@ -197,7 +197,7 @@ class NTKPriorSampler(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Leave it to the base sampler; a trial that was created with values or notes was given by the user."""
         self._base_sampler.before_trial(study, trial)
-        copied = Record.from_json(trial.user_attrs.get(ATTRIBUTE)) is not None
+        copied = record_of(trial) is not None
         if copied or trial.params:
             record = Record.from_judgement(ask(self.prior, trial.params or None), Drawn.ENQUEUED)
             note_trial(study, trial, ATTRIBUTE, record.to_json())
@@ -234,7 +234,7 @@ class NTKPriorSampler(BaseSampler):
         point = choice.origin
         params = point.as_drawn if choice.drawn in BYPASSED else point.params
         publish(study, trial, point.writes, params, own=point.own)
-        noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
+        noted = record_of(trial)
         given = decided or is_given(trial) or (noted is not None and noted.drawn is Drawn.ENQUEUED)
         history.plan(id_of(trial), Plan(point.config, choice.drawn, is_noted=True))
         record = Record.from_judgement(choice.judgement, Drawn.ENQUEUED if given else choice.drawn)
@@ -317,7 +317,7 @@ class NTKPriorSampler(BaseSampler):
         if not trial.params:
             return
         params = history.params(trial)
-        noted = Record.from_json(trial.user_attrs.get(ATTRIBUTE))
+        noted = record_of(trial)
         as_planned = plan is not None and plan.is_noted and plan.config == params
         if as_planned and noted is not None and noted.score is not None:
             # The prior was asked about this configuration when it was drawn, and the note has its answer.

@@ -60,7 +60,7 @@ def _to_finished_trial(row: Row, names: MetricNames) -> FinishedTrial:
 
 def _read_accuracy(row: Row, field: str, name: str | None) -> float | None:
     value = None if name is None else look_up(row.measured, name)
-    return require_accuracy(f"{field} ({name}) of {row.trial.name}", value)
+    return require_accuracy(f"{field}={name!r} in {row.trial.name}", value)
 
 
 def look_up(measured: Mapping[str, Any], name: str) -> Any:

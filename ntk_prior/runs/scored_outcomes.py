@@ -72,7 +72,7 @@ def halfway(outcomes: Array, maximize: bool = True) -> float:
     """The outcome half of the way from the worst to the best; NaN for none.
 
     That is what ``outcomes.GENERALIZES`` asks of accuracies, where the worst trials are at chance. Outliers among the
-    worst, such as losses that left every bound, are passed over as the whiskers of a box plot do.
+    worst, such as losses that diverged, are passed over as the whiskers of a box plot do.
 
     Args:
         outcomes: Shape (n,); NaN is passed over.

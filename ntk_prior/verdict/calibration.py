@@ -285,7 +285,7 @@ class Calibration:
         return Probabilities(trains, generalizes, found.learnt, found.stability)
 
     def adjust(self, rows: Array, outcomes: Sequence[Outcome]) -> Calibration:
-        """This calibration shifted by finished trials, the more the more of them there are.
+        """This calibration, shifted by finished trials; the more trials, the larger the shift.
 
         Args:
             rows: Their features, shape (n, features).

@@ -22,6 +22,7 @@ from ntk_prior.decision.records import Record
 from ntk_prior.plots import theme
 from ntk_prior_optuna import NTKPriorSampler
 from ntk_prior_optuna.dashboard import HEADING, LINE, DashboardCallback, as_tile, note
+from ntk_prior_optuna.run import goal, read_run
 from tests.support.optuna_studies import SPACE, sphere
 from tests.support.priors import Judged, likes_small_x
 
@@ -134,7 +135,7 @@ def test_the_note_counts_audits_and_other_trials_without_the_prior_s_say_apart()
                                          user_attrs={"ntk_prior": record})  # fmt: skip
         study.add_trial(kept)
     study.add_trial(optuna.trial.create_trial(value=1.0, params={"x": 0.2}, distributions={"x": SPACE["x"]}))
-    said = note(study)
+    said = note(read_run(study, goal(study, None, "loss")))
     assert "- 2 launched trials were drawn before the prior could be asked, and judged afterwards." in said
     assert "- 1 launched trials were such that the prior had nothing to say of them." in said
     assert "- 1 launched trials have no note of the prior's." in said
@@ -144,7 +145,7 @@ def test_the_note_counts_audits_and_other_trials_without_the_prior_s_say_apart()
 def test_a_verdict_that_reads_from_right_to_left_keeps_its_direction_to_itself() -> None:
     study = study_in(None, lambda config: Judged(0.9, "\u202elive"))
     study.optimize(sphere, n_trials=3)
-    assert "| \u2068\u202elive\u202c\u2069 | 3 | 0 |" in note(study)
+    assert "| \u2068\u202elive\u202c\u2069 | 3 | 0 |" in note(read_run(study, goal(study, None, "loss")))
 
 
 def test_titles_of_tiles_fit_a_narrow_window() -> None:
@@ -173,7 +174,7 @@ def test_a_figure_that_cannot_be_drawn_is_left_out_and_the_study_goes_on(
     def fails(study: optuna.Study, **options: Any) -> None:
         raise RuntimeError("no paint")
 
-    monkeypatch.setattr("ntk_prior_optuna.dashboard.plot_savings", fails)
+    monkeypatch.setattr("ntk_prior_optuna.dashboard.draw_savings", fails)
     optuna.logging.enable_propagation()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 
 from ntk_prior_optuna import NTKPriorSampler
 from ntk_prior_optuna._optuna import DraftStudy
-from ntk_prior_optuna.history import REFUSED_KEPT, evidence_of, refused_before
+from ntk_prior_optuna.history import REFUSED_KEPT, evidence_of, record_of, refused_before
 from tests.support.optuna_studies import BASES, SPACE, notes, sphere, study_of
 from tests.support.priors import Judged, by_hash, likes_large_x, likes_small_x, refuses_everything
 
@@ -211,7 +211,7 @@ def test_a_trial_of_which_all_is_fixed_is_the_users(outside: bool) -> None:
     study = study_of(chosen)
     study.optimize(sphere, n_trials=5)
     assert [note["drawn"] for note in notes(study)] == ["enqueued"] * 5
-    assert [evidence_of(trial, study.directions) for trial in study.trials] == [None] * 5
+    assert [evidence_of(trial, record_of(trial), study.directions) for trial in study.trials] == [None] * 5
 
 
 def test_the_points_of_a_grid_are_unseen_and_they_are_evidence() -> None:
@@ -219,7 +219,7 @@ def test_the_points_of_a_grid_are_unseen_and_they_are_evidence() -> None:
     study = study_of(NTKPriorSampler(likes_small_x, grid))
     study.optimize(sphere, n_trials=3)
     assert [note["drawn"] for note in notes(study)] == ["unseen"] * 3
-    evidence = [evidence_of(trial, study.directions) for trial in study.trials]
+    evidence = [evidence_of(trial, record_of(trial), study.directions) for trial in study.trials]
     assert [one is not None and one.plain for one in evidence] == [True] * 3
 
 

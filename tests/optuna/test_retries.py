@@ -13,7 +13,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ntk_prior_optuna import NTKPriorSampler, prune_if_infeasible
-from ntk_prior_optuna.history import evidence_of, refused_before
+from ntk_prior_optuna.history import evidence_of, record_of, refused_before
 from tests.support.optuna_studies import SPACE, notes, sphere, study_of
 from tests.support.priors import Judged, judged, likes_small_x
 
@@ -67,8 +67,8 @@ def test_what_a_retried_trial_copies_counts_once(retry: Any, study: Study) -> No
     assert [trial.params for trial in study.trials[3:]] == [trial.params for trial in study.trials[:3]]
     assert sum(len(refused_before(trial)) for trial in study.trials) == refused
     assert [note["drawn"] for note in notes(study)[3:]] == ["enqueued"] * 3
-    assert [evidence_of(trial, study.directions) for trial in study.trials[3:]] == [None] * 3
-    assert all(evidence_of(trial, study.directions) is not None for trial in study.trials[:3])
+    assert [evidence_of(trial, record_of(trial), study.directions) for trial in study.trials[3:]] == [None] * 3
+    assert all(evidence_of(trial, record_of(trial), study.directions) is not None for trial in study.trials[:3])
 
 
 def test_nor_do_copies_count_before_the_retry_begins_or_where_it_is_killed_too(study: Study) -> None:
@@ -79,7 +79,7 @@ def test_nor_do_copies_count_before_the_retry_begins_or_where_it_is_killed_too(s
     trial = study.ask()
     study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # as for a stale trial
     assert sum(len(refused_before(trial)) for trial in study.trials) == refused
-    assert evidence_of(study.trials[-1], study.directions) is None
+    assert evidence_of(study.trials[-1], record_of(study.trials[-1]), study.directions) is None
 
 
 def near_diagonal(config: Mapping[str, Any]) -> Judged:
@@ -132,5 +132,5 @@ def test_finished_trials_of_another_study_remain_evidence() -> None:
     first.optimize(sphere, n_trials=5)
     second = study_of(NTKPriorSampler(likes_small_x, RandomSampler(seed=0)))
     second.add_trials(first.trials)
-    assert all(evidence_of(trial, second.directions) is not None for trial in second.trials)
+    assert all(evidence_of(trial, record_of(trial), second.directions) is not None for trial in second.trials)
     assert second.ask(SPACE).user_attrs["ntk_prior"]["score"] is not None
