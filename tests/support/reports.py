@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,9 @@ def written(run: Run, folder: Path) -> str:
     path = folder / "report.html"
     write(run, path)
     return path.as_uri()
+
+
+def content(html: str, name: str) -> Any:
+    """The JSON of one of the page's blocks."""
+    begin = html.index(f'id="{name}">') + len(f'id="{name}">')
+    return json.loads(html[begin : html.index("</script>", begin)])
