@@ -171,10 +171,20 @@ def test_a_full_disk_costs_the_cache_alone(limit: int, tmp_path: Path) -> None:
     assert kept(tmp_path, "nbc")
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what one process has compiled."""
+    folder = tmp_path_factory.mktemp("cache")
+    assert printed(MANY_TREES, NUMBA_CACHE_DIR=folder) == "2000.0"
+    return folder
+
+
+@pytest.mark.xdist_group("compiled")
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 @pytest.mark.parametrize("damage", [b"", b"garbage", b"\x80\x05K\x01."])
-def test_damaged_files_of_the_cache_are_replaced(suffix: str, damage: bytes, tmp_path: Path) -> None:
-    assert printed(MANY_TREES, NUMBA_CACHE_DIR=tmp_path) == "2000.0"
+def test_damaged_files_of_the_cache_are_replaced(suffix: str, damage: bytes, cache: Path, tmp_path: Path) -> None:
+    shutil.copytree(cache, tmp_path, dirs_exist_ok=True)
+    assert kept(tmp_path, suffix)
     for path in kept(tmp_path, suffix):
         path.write_bytes(damage)
     assert printed(MANY_TREES, NUMBA_CACHE_DIR=tmp_path) == "2000.0"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -23,6 +25,12 @@ def dual(activation: str, q: mp.mpf, k: mp.mpf) -> tuple[mp.mpf, mp.mpf]:
     return q / (2 * mp.pi) * mp.sin(theta) + gain * k, gain
 
 
+@lru_cache(maxsize=10_000)
+def dual_alone(activation: str, q: mp.mpf, digits: int) -> tuple[mp.mpf, mp.mpf]:
+    """The dual of an input with itself, which is the same for all cosines; ``digits`` are those of the precision."""
+    return dual(activation, q, q)
+
+
 def exact(
     architecture: Architecture, cosine: float, *, first: float = 1, readout: float = 1, bias: float | None = None
 ) -> tuple[mp.mpf, mp.mpf]:
@@ -37,7 +45,8 @@ def exact(
         for layer in range(architecture.depth):
             last = layer == architecture.depth - 1
             norm = 1 / q if architecture.normalization == "layer" else mp.mpf(1)
-            (t_q, d_q), (t_k, d_k) = (dual(architecture.activation, q * norm, v * norm) for v in (q, k))
+            t_q, d_q = dual_alone(architecture.activation, q * norm, digits)
+            t_k, d_k = dual(architecture.activation, q * norm, k * norm)
             own = readout if last else 1
             new_q, new_k = w * t_q / rho, w * t_k
             new_p = own * new_q + own_bias + w * d_q / rho * p * norm
