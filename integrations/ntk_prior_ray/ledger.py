@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ntk_prior.decision import EVIDENCE_WINDOW, Evidence, Record, Trust, same, trust_in_view_of, withdrawn_verdicts
+from ntk_prior.decision import (
+    EVIDENCE_WINDOW,
+    Drawn,
+    Evidence,
+    Judgement,
+    Record,
+    Trust,
+    same,
+    score_of,
+    trust_in_view_of,
+    withdrawn_verdicts,
+)
 
 REFUSALS_KEPT = 5_000
 """Refused proposals kept, the latest ones; every stored state holds them."""
@@ -185,3 +196,8 @@ class Ledger:
             withdrawn = withdrawn_verdicts(self.evidence, threshold)
             self._view = _View(threshold, trust_in_view_of(self.evidence, threshold, withdrawn), withdrawn)
         return self._view
+
+
+def record_of(judgement: Judgement, drawn: Drawn) -> Record:
+    """What is kept of a judgement, without the reason: to word that takes longer than to ask."""
+    return Record(score=score_of(judgement), verdict=str(judgement.verdict), reason="", drawn=drawn)

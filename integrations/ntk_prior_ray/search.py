@@ -20,17 +20,15 @@ from ntk_prior.decision import (
     Drawn,
     Judgement,
     Prior,
-    Record,
     Screen,
     Trust,
     ask,
     own_threshold,
-    score_of,
     with_threshold,
 )
 from ntk_prior_ray._ray import unwrap, warn_of_changes
 from ntk_prior_ray.checkpoint import read, write
-from ntk_prior_ray.ledger import Ledger, RefusedProposal, RunningTrial
+from ntk_prior_ray.ledger import Ledger, RefusedProposal, RunningTrial, record_of
 from ntk_prior_ray.notices import SILENT_DRAWS_BEFORE_WARNING, Notices, describe_exhaustion
 from ntk_prior_ray.objective import read_metrics, require_objective, to_losses, worst_losses
 from ntk_prior_ray.proposals import Proposal, Proposals
@@ -257,7 +255,7 @@ class NTKPriorSearch(Searcher):
         self._require_ready()
         values = None if error or pruned else read_metrics({self.metric: value}, self.metric)
         # It was drawn without us: no audit, but what it became speaks for or against the prior likewise.
-        record = _record(self.judge(parameters), Drawn.UNSEEN)
+        record = record_of(self.judge(parameters), Drawn.UNSEEN)
         self._ledger.add_evidence(record, worst_losses(self.metric) if values is None else to_losses(values, self.mode))
         how = {"error": error, "pruned": pruned, "intermediate_values": intermediate_values}
         self._teach(self._trial_space.flat_point(parameters), value, **how)
@@ -362,7 +360,7 @@ class NTKPriorSearch(Searcher):
 
     def _launch(self, trial_id: str, choice: Choice[Proposal]) -> Config:
         config, inner_id = choice.origin
-        record = _record(choice.judgement, choice.drawn)
+        record = record_of(choice.judgement, choice.drawn)
         self._ledger.launch(trial_id, RunningTrial(record, inner_id, self._trial_space.flat_point(config)))
         self._notices.watch_silence(choice.judgement, self._trial_space.hint)
         self._notices.warn_of_unread(self._prior, [(self._trial_space.visible(config), choice.judgement)])
@@ -391,11 +389,6 @@ class NTKPriorSearch(Searcher):
             self._notices.warn_once(
                 "teach", f"{self._wrapped.name} cannot learn from configurations that it did not propose{why}"
             )
-
-
-def _record(judgement: Judgement, drawn: Drawn) -> Record:
-    """What is kept of a judgement, without the reason: to word that takes longer than to ask."""
-    return Record(score=score_of(judgement), verdict=str(judgement.verdict), reason="", drawn=drawn)
 
 
 def _first(values: Iterator[Any]) -> Any:

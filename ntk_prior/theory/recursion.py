@@ -22,9 +22,7 @@ from ntk_prior.theory.activations import RECTIFIER
 from ntk_prior.theory.dual_eval import ROW, diagonal, differences
 from ntk_prior.theory.jit import PER_CALL, PER_CONFIGURATION, entry, inner, inner_piece
 from ntk_prior.theory.layers import Layers, layers
-
-TAIL_TOLERANCE = 1e-9
-"""Relative accuracy at which the maps count as converged, so that the remaining layers have a closed form."""
+from ntk_prior.theory.tails import TAIL_TOLERANCE, Tail, is_linear, is_settled, sum_linear, sum_settled
 
 _LARGE, _SMALL = 1e200, 1e-200
 _RESCALE = 1e100
@@ -126,22 +124,6 @@ class _Map(NamedTuple):
     """What the layer's own output is multiplied by, in units of the next diagonal."""
     change: float
     """Relative change of the diagonal."""
-
-
-class _Tail(NamedTuple):
-    """Layers at a fixed point of the diagonal: P' = source unit + a P."""
-
-    layers: int
-    a: float
-    scale: float
-    """sigma_w^2 times the ratio of the activation's argument's variance to q."""
-    d_1: float
-    drop: float
-    source: float
-    more: float
-    """What the readout's weights count beyond a hidden layer's."""
-    p: float
-    unit: float
 
 
 @entry(lambda net, *_: PER_CALL + PER_CONFIGURATION + net.depth)
@@ -279,7 +261,7 @@ def _end(net: Layers, step: _Map, at: _Diagonals, rest: int, nodes: Scratch) -> 
         Whether they are; what the logarithmic scales of the diagonal and of the gaps gain; and the diagonal.
     """
     a, q = step.through / at.q, at.q
-    tail = _Tail(
+    tail = Tail(
         layers=rest,
         a=a,
         scale=step.w / q,
@@ -290,14 +272,14 @@ def _end(net: Layers, step: _Map, at: _Diagonals, rest: int, nodes: Scratch) -> 
         p=at.p,
         unit=at.unit,
     )
-    if _settled(tail, nodes):
-        p = at.p + _settled_tail(tail, nodes)
+    if is_settled(tail, nodes.eps, nodes.d_t, nodes.d_d):
+        p = at.p + sum_settled(tail, nodes.eps, nodes.gaps, nodes.d_d)
         lift = rest * max(math.log(a), 0.0)
         p += tail.more * at.unit * math.exp(-lift) * step.weights / q
         return True, lift, lift, p
-    if step.drop == 0.0 and _linear(tail, nodes):
+    if step.drop == 0.0 and is_linear(tail, nodes.d_d):
         kink = 0.5 if net.code == RECTIFIER else 1.0
-        p = at.p + _linear_tail(tail, kink, nodes)
+        p = at.p + sum_linear(tail, kink, nodes.eps, nodes.gaps, nodes.d_d)
         p += tail.more * at.unit * step.weights / q
         return True, 0.0, kink * rest * math.log(a), p
     return False, 0.0, 0.0, at.p
@@ -345,82 +327,3 @@ def _average_positions(left: float, group: int, eps: Array, gaps: Array) -> None
                 mean += values[j] / group
             for j in range(start, start + group):
                 values[j] = mean + left * (values[j] - mean)
-
-
-@inner
-def _settled(tail: _Tail, nodes: Scratch) -> bool:
-    """Whether every correlation has reached its fixed point c* < 1, in a way the closed form can use."""
-    eps, change, d_d = nodes.eps, nodes.d_t, nodes.d_d
-    a, gain, scale = tail.a, tail.scale * tail.d_1, tail.scale
-    if abs(a - 1.0) < 1e-4:
-        return False
-    for j in range(eps.size):
-        rate = gain - scale * d_d[j]
-        if not abs(change[j]) <= TAIL_TOLERANCE * (1.0 - rate) * eps[j] or a - rate < 1e-4 * a:
-            return False
-    return True
-
-
-@inner
-def _linear(tail: _Tail, nodes: Scratch) -> bool:
-    """Whether every correlation is so close to 1 that its gap just shrinks by the factor ``a`` a layer."""
-    a, d_d = tail.a, nodes.d_d
-    if a > 1.0 - 1e-4:
-        return False
-    for j in range(d_d.size):
-        if d_d[j] > TAIL_TOLERANCE * (1.0 - a) * tail.d_1:
-            return False
-    return True
-
-
-@inner
-def _settled_tail(tail: _Tail, nodes: Scratch) -> float:
-    """Layers at a fixed point: P' = source unit + a P and E' = eps unit + r E + h P, summed in closed form.
-
-    Everything is divided by max(a, 1)^layers.
-
-    Returns:
-        The change of ``p``; ``gaps`` are changed in place.
-    """
-    eps, gaps, d_d = nodes.eps, nodes.gaps, nodes.d_d
-    rest, a, scale, p, unit, source = tail.layers, tail.a, tail.scale, tail.p, tail.unit, tail.source
-    log_a = math.log(a)
-    lift = rest * max(log_a, 0.0)
-    a_n = math.exp(rest * log_a - lift)
-    one = math.exp(-lift)
-    sum_a = (a_n - one) / (a - 1.0)
-    for j in range(eps.size):
-        r, h = scale * (tail.d_1 - d_d[j]), scale * (tail.drop * tail.d_1 + d_d[j])
-        r_n = math.exp(rest * math.log(r) - lift) if r > 0.0 else 0.0
-        sum_r = (r_n - one) / (r - 1.0)
-        mixed = (a_n - r_n) / (a - r)
-        pulled = h * (mixed * p + source * unit * (mixed - sum_r) / (a - 1.0))
-        gaps[j] = r_n * gaps[j] + unit * eps[j] * (sum_r + tail.more * one) + pulled
-    return a_n * p + source * unit * sum_a - p
-
-
-@inner
-def _linear_tail(tail: _Tail, kink: float, nodes: Scratch) -> float:
-    """Layers of the ordered phase, where eps shrinks as a^i and Tdot's gap as a^(kink i).
-
-    The gaps are divided by a^(kink layers), which the caller moves into their logarithmic scale.
-
-    Returns:
-        The change of ``p``; ``gaps`` and ``eps`` are changed in place.
-    """
-    eps, gaps, d_d = nodes.eps, nodes.gaps, nodes.d_d
-    rest, a, p, unit = tail.layers, tail.a, tail.p, tail.unit
-    log_a = math.log(a)
-    fixed = tail.source * unit / (1.0 - a)
-    a_n = math.exp(rest * log_a)
-    slow = math.exp((1.0 - kink) * rest * log_a)  # a^n / a^(kink n)
-    for j in range(eps.size):
-        h = tail.scale * d_d[j] * a**kink  # d_d is that of the layer just done
-        if kink == 1.0:
-            pulled = h / a * (rest * fixed + (p - fixed) * (1.0 - a_n) / (1.0 - a))
-        else:
-            b = a**kink
-            pulled = h * (fixed * (1.0 - slow) / (b - a) + (p - fixed) * (slow - a_n) / (a * (1.0 - b)))
-        gaps[j] = slow * (gaps[j] + (rest + tail.more) * unit * eps[j]) + pulled
-        eps[j] *= a_n
-    return fixed + a_n * (p - fixed) - p
