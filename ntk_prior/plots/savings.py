@@ -68,7 +68,7 @@ def unscreened_in_words(found: Savings) -> str:
 
 def _title(found: Savings) -> str:
     how = f"{found.held_back} of {unscreened_in_words(found)} would have been refused"
-    exact = f"; a gate stopped {found.refused}" if found.refused else ""
+    exact = f"; a gate stopped {found.gated}" if found.gated else ""
     return (
         f"Compute launched and avoided<br><sup>{how}{exact}<br>"
         "Estimated from these, 95 % intervals. Wrongly: at least halfway from worst to best</sup>"

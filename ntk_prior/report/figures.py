@@ -82,7 +82,7 @@ def calibration_picture(run: Run, summary: Summary) -> Picture | None:
 
 def savings_picture(summary: Summary) -> Picture | None:
     """What was launched and avoided; None where the prior had no say."""
-    if not (summary.savings.steered or summary.savings.refused):
+    if not (summary.savings.screened or summary.savings.gated):
         return None
     caption = (
         "What the launched trials took, what the tuner alone would have launched besides in vain, and how much of that "

@@ -54,7 +54,7 @@ class Run:
         threshold: Lower scores are refused.
         refused_in: Where the refused draws are from, in words; None if the tuner did not keep them.
         prior: Draws the map; None where it is not at hand.
-        foretold: How well the prior's two probabilities have foretold the trials; None if nobody asked.
+        calibration: How well the prior's two probabilities predicted the trials; None if nobody asked.
         facts: What else is known of the run, such as its seed.
         log: Its numeric parameters as far as they are known, and whether its search space is logarithmic in them.
         review: Where the prior has judged the trials in hindsight, what came of it; None where it was asked in time.
@@ -69,7 +69,7 @@ class Run:
     threshold: float = DEFAULT_THRESHOLD
     refused_in: str | None = None
     prior: NTKPrior | None = None
-    foretold: CalibrationReport | None = None
+    calibration: CalibrationReport | None = None
     facts: Mapping[str, object] = field(default_factory=dict)
     log: Mapping[str, bool] = field(default_factory=dict)
     review: Hindsight | None = None

@@ -14,7 +14,7 @@ from ntk_prior.runs.scored_outcomes import halfway
 from ntk_prior.runs.trial import RunTrial
 from ntk_prior.verdict.feasibility import DEFAULT_THRESHOLD
 
-_STEERED = (Drawn.SCREENED, Drawn.UNIFORM, Drawn.BEST_OF_REFUSED)
+_SCREENED = (Drawn.SCREENED, Drawn.UNIFORM, Drawn.BEST_OF_REFUSED)
 
 
 class Savings(NamedTuple):
@@ -22,11 +22,11 @@ class Savings(NamedTuple):
 
     Attributes:
         launched: Trials launched.
-        steered: Of them, how many the prior had a say in when they were drawn.
+        screened: Of them, how many the prior screened when they were drawn.
         audited: Of them, how many bypassed it and have a score.
         unseen: Of them, how many were launched before the prior could be asked and have a score.
         held_back: Of both, how many it would have refused.
-        refused: Trials that a gate stopped.
+        gated: Trials that a gate stopped.
         avoided: Hopeless trials that the tuner alone would have launched in the same number of trials.
         lost: Of these, how many would have been good after all: what refusing has cost if the prior was wrong.
         seconds: That the launched trials ran; NaN if unknown, here and below.
@@ -35,11 +35,11 @@ class Savings(NamedTuple):
     """
 
     launched: int
-    steered: int
+    screened: int
     audited: int
     unseen: int
     held_back: int
-    refused: int
+    gated: int
     avoided: Interval
     lost: Interval
     seconds: float
@@ -55,11 +55,11 @@ def compute_savings(
 ) -> Savings:
     """Compute launched and avoided.
 
-    Audited trials are the tuner's own draws, and so are those launched before the prior could be asked. So the share r
-    of them that the prior would have refused is the share of hopeless trials that the tuner alone would launch, and of
-    N trials that the prior had a say in r N were replaced, but for those launched although refused, for want of a
-    better draw. Its error bar is that of r. Trials that a gate stopped count as they are. The share of good ones among
-    those trials that would have been refused says what the refused ones would have been worth.
+    Audited trials are the tuner's own draws, and so are those launched before the prior could be asked. Let r be the
+    share of them that the prior would have refused. Of the N trials that the prior screened, about r N replaced a
+    hopeless one; those launched anyway because every draw was refused are subtracted. The error bar is that of r.
+    Trials that a gate stopped count as they are. What the refused trials would have been worth is estimated by the
+    share of good ones among the audited trials that would have been refused.
 
     Args:
         trials: Any trials.
@@ -68,16 +68,16 @@ def compute_savings(
         good_from: The outcome from which a trial counts as good; None for ``halfway`` from the worst to the best.
     """
     launched = [trial for trial in trials if trial.launched]
-    steered = [trial for trial in launched if trial.drawn in _STEERED and not trial.gated]
-    anyway = sum(trial.drawn is Drawn.BEST_OF_REFUSED for trial in steered)
+    screened = [trial for trial in launched if trial.drawn in _SCREENED and not trial.gated]
+    anyway = sum(trial.drawn is Drawn.BEST_OF_REFUSED for trial in screened)
     unscreened = [trial for trial in launched if trial.unscreened]
     audited = sum(trial.audited for trial in unscreened)
     held_back = [trial for trial in unscreened if trial.held_back(threshold)]
     gated = sum(not trial.launched and trial.gated for trial in trials)
     rate = share(len(held_back), len(unscreened))
     # A gate's refusals are trials of their own, next to those that a sampler has drawn again.
-    avoided = Interval(*(gated + max(len(steered) * one - anyway, 0.0) for one in rate))
-    if not steered:
+    avoided = Interval(*(gated + max(len(screened) * refused_share - anyway, 0.0) for refused_share in rate))
+    if not screened:
         avoided = Interval(gated, gated, gated)
     finished = [trial for trial in held_back if trial.failed or trial.outcome is not None]
     limit = _limit(launched, maximize) if good_from is None else good_from
@@ -87,16 +87,16 @@ def compute_savings(
     spent = [trial.seconds for trial in launched if trial.seconds is not None]
     each = float(np.mean(known or spent)) if spent else math.nan
     return Savings(
-        len(launched),
-        len(steered),
-        audited,
-        len(unscreened) - audited,
-        len(held_back),
-        gated,
-        avoided,
-        Interval(*(avoided.value * one if avoided.value else 0.0 for one in worth)),
-        float(sum(spent)) if spent else math.nan,
-        avoided.times(each),
+        launched=len(launched),
+        screened=len(screened),
+        audited=audited,
+        unseen=len(unscreened) - audited,
+        held_back=len(held_back),
+        gated=gated,
+        avoided=avoided,
+        lost=Interval(*(avoided.value * good_share if avoided.value else 0.0 for good_share in worth)),
+        seconds=float(sum(spent)) if spent else math.nan,
+        seconds_avoided=avoided.times(each),
     )
 
 

@@ -29,7 +29,7 @@ class ScoredOutcomes(NamedTuple):
         unseen: Whether each was launched before the prior could be asked, shape (n,).
         maximize: Whether larger outcomes are better.
         good_from: The outcome from which a trial counts as good; NaN without any.
-        reliability: How well the score has foretold ``good``.
+        reliability: How well the score predicted ``good``.
         intervals: The share of good trials in each bin of ``reliability.curve``.
     """
 

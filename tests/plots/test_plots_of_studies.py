@@ -83,7 +83,7 @@ def audits(held_back: int, passed: int, outcome: float = 0.1, seconds: float = 6
 
 def test_savings_are_the_audits_share_of_what_the_prior_had_a_say_in() -> None:
     found = compute_savings([*audits(5, 15), *[trial(0.9, 0.8, seconds=120.0)] * 80])
-    assert (found.launched, found.steered, found.audited, found.held_back) == (100, 80, 20, 5)
+    assert (found.launched, found.screened, found.audited, found.held_back) == (100, 80, 20, 5)
     assert found.avoided == pytest.approx(share(5, 20).times(80))
     assert found.seconds == pytest.approx(20 * 60 + 80 * 120)
     assert found.seconds_avoided.value == pytest.approx(20 * 60)

@@ -86,9 +86,9 @@ class TestAnOptunaStudy:
         assert run.threshold == 0.25
         assert {"Threshold": "0.25", "Seed": "0", "Base sampler": "RandomSampler"}.items() <= run.facts.items()
 
-    def test_all_its_trials_were_steered_or_audited(self, database: str) -> None:
+    def test_all_its_trials_were_screened_or_audited(self, database: str) -> None:
         run = run_of_study(load_study(SCRIPT, database), None)
-        assert summarize(run).savings.steered + summarize(run).audited == 25
+        assert summarize(run).savings.screened + summarize(run).audited == 25
 
     def test_what_a_gate_stopped_was_refused(self) -> None:
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -116,7 +116,7 @@ class TestAnOptunaStudy:
         assert found.used == 25
         assert found.trains.auroc > 0.8
         assert PRIOR.calibration is before
-        assert "that it generalizes, if it trains" in build_page(replace(run, foretold=found))
+        assert "that it generalizes, if it trains" in build_page(replace(run, calibration=found))
         with pytest.raises(ValueError, match=r"test_accuracy='measured' in trial 0: expected an accuracy in \[0, 1\]"):
             check_calibration(PRIOR, run.rows, MetricNames("measured"))
 

@@ -67,8 +67,8 @@ def report(
         run = replace(run, threshold=threshold)
     if known is not None:
         names = MetricNames(test_accuracy, train_accuracy, diverged)
-        run = replace(run, prior=known, foretold=check_calibration(known, run.rows, names))
-        if run.foretold is not None and not run.foretold.used:
+        run = replace(run, prior=known, calibration=check_calibration(known, run.rows, names))
+        if run.calibration is not None and not run.calibration.used:
             print_note(
                 "probabilities are not compared with the trials: the prior has none for any trial with such an accuracy"
             )

@@ -120,7 +120,7 @@ def read_run(options: TuneOptions, study: optuna.Study, prior: NTKPrior) -> Run:
 
     told = {"Storage": hide_password(options.storage)} if options.storage else {}
     found = run_of_study(study, None, outcome_name=OUTCOME_NAME, prior=prior, facts=told)
-    return replace(found, foretold=check_calibration(prior, found.rows, MEASURED))
+    return replace(found, calibration=check_calibration(prior, found.rows, MEASURED))
 
 
 def to_distribution(domain: Domain) -> BaseDistribution:

@@ -215,4 +215,4 @@ def read_run(options: TuneOptions, experiment: Path, prior: NTKPrior, images: Im
     """Read the experiment as its page shows it."""
     told = describe_run(options, images) | {"Folder": experiment}
     found = read_experiment(experiment, METRIC, "max", prior, outcome_name=OUTCOME_NAME, facts=told)
-    return replace(found, foretold=check_calibration(prior, found.rows, MEASURED))
+    return replace(found, calibration=check_calibration(prior, found.rows, MEASURED))
