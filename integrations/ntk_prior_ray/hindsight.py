@@ -26,7 +26,7 @@ def review(results: ResultGrid, prior: Prior, *, metric: str, mode: str, thresho
         prior: Judges the trials' configurations.
         metric: What trials are compared by; that of a nested result has slashes, such as ``"eval/accuracy"``.
         mode: ``"min"`` or ``"max"``.
-        threshold: Lower scores would have been refused; None for the usual one.
+        threshold: Lower scores would have been refused; None for the prior's own.
 
     Raises:
         TypeError: If an argument has the wrong type.

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from scipy.stats import rankdata
 
 from ntk_prior.checks import require_real, shown
 from ntk_prior.decision.draws import Drawn
@@ -203,6 +202,8 @@ class Hindsight:
         losses = np.array([trial.loss(self.maximize) for trial in ended])
         if not ended:
             return {}
+        from scipy.stats import rankdata  # takes seconds to import
+
         middle, first = rankdata(losses), rankdata(losses, method="min")
         last_of_best = math.ceil(BEST * len(ended))
         return {

@@ -117,7 +117,7 @@ def test_no_link_of_the_site_leads_nowhere_and_no_page_needs_another_host(site: 
 @pytest.mark.parametrize("module", ["decision", "runs"])
 def test_every_name_for_authors_of_adapters_is_in_the_reference(site: Path, module: str) -> None:
     page = (site / "api" / f"{module}.html").read_text(encoding="utf-8")
-    names = getattr(importlib.import_module(f"ntk_prior.{module}"), "__all__", [])
+    names = importlib.import_module(f"ntk_prior.{module}").__all__
     assert [name for name in names if f'id="ntk_prior.{module}.{name}"' not in page] == []
 
 

@@ -41,8 +41,9 @@ def test_a_door_has_the_names_that_it_says(door: ModuleType) -> None:
         door.nothing  # noqa: B018
 
 
-def test_the_names_of_runs_are_loaded_when_they_are_used() -> None:
-    code = "import sys, ntk_prior.runs as runs; assert 'scipy.stats' not in sys.modules; runs.summarize"
+@pytest.mark.parametrize("package", ["ntk_prior.runs", "ntk_prior.plots.review", "ntk_prior_optuna", "ntk_prior_ray"])
+def test_statistics_that_take_seconds_to_import_are_loaded_when_they_are_used(package: str) -> None:
+    code = f"import sys, {package}; assert 'scipy.stats' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

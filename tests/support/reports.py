@@ -82,10 +82,10 @@ def evidence_of(rows: list[Row]) -> list[Any]:
 
 def written(run: Run, folder: Path) -> str:
     """The page of a run, as a URL."""
-    from ntk_prior.report import write
+    from ntk_prior.report import write_page
 
     path = folder / "report.html"
-    write(run, path)
+    write_page(run, path)
     return path.as_uri()
 
 

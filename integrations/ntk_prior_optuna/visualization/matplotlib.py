@@ -27,6 +27,12 @@ def plot_feasibility(
 
     Returns:
         The axes, or an array of them, shape (poolings, activations), where there are several panels.
+
+    Example:
+        >>> import optuna
+        >>> from ntk_prior_optuna.visualization.matplotlib import plot_feasibility
+        >>> study = optuna.load_study(study_name="s", storage="sqlite:///study.db")  # doctest: +SKIP
+        >>> axes = plot_feasibility(study)  # doctest: +SKIP
     """
     used = prior or prior_of(study)
     run = read_run(study, goal(study, target, target_name), used)
@@ -48,6 +54,12 @@ def plot_calibration(
 
     Returns:
         Two axes: score against outcome, and the share of good trials over the score.
+
+    Example:
+        >>> import optuna
+        >>> from ntk_prior_optuna.visualization.matplotlib import plot_calibration
+        >>> study = optuna.load_study(study_name="s", storage="sqlite:///study.db")  # doctest: +SKIP
+        >>> axes = plot_calibration(study)  # doctest: +SKIP
     """
     drawn = draw_calibration(read_run(study, goal(study, target, target_name), prior), good_from)
     return np.array([draw_message(warn(no_scores(prior)))]) if drawn is None else drawn

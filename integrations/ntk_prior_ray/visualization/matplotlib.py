@@ -27,6 +27,10 @@ def plot_feasibility(
 
     Returns:
         The axes, or an array of them, shape (poolings, activations), where there are several panels.
+
+    Example:
+        >>> from ntk_prior_ray.visualization.matplotlib import plot_feasibility
+        >>> axes = plot_feasibility(tuner.fit())  # doctest: +SKIP
     """
     run = read_run(results, metric, mode, threshold, prior)
     if prior is None and not run.was_judged:
@@ -47,6 +51,10 @@ def plot_calibration(
 
     Returns:
         Two axes: score against outcome, and the share of good trials over the score.
+
+    Example:
+        >>> from ntk_prior_ray.visualization.matplotlib import plot_calibration
+        >>> axes = plot_calibration(tuner.fit())  # doctest: +SKIP
     """
     run = read_run(results, metric, mode, threshold)
     drawn = draw_calibration(run, good_from)
