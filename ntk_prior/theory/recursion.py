@@ -238,9 +238,10 @@ def _next_layer(net: Layers, step: _Map, at: _Diagonals, weight: float, nodes: S
             keep * gaps[j] + own_w * (dropped + d_t[j]) + through_w * ((d_1 - d_d[j]) * gaps[j] + (pulled + d_d[j]) * p)
         )
         d_t[j] = eps_new - eps[j]
-        eps[j] = min(max(eps_new, 0.0), 2.0)
+        eps[j] = max(eps_new, 0.0) if eps_new < 2.0 else 2.0
     p = keep * p + add * (own * step.weights + at.unit * net.bias + step.through * p)
-    q = min(max(step.q, _SMALL), _LARGE)
+    # What is no number any more counts as too large: a table is looked up by what stays.
+    q = max(step.q, _SMALL) if step.q < _LARGE else _LARGE
     log_beyond, unit, log_scale = at.log_beyond, at.unit, at.log_scale
     if q != step.q:
         log_beyond += math.log(step.q / q)
