@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from ntk_prior import Budget, NTKPrior, Task
 from ntk_prior.datasets import load_digits
-from ntk_prior.report import Run, write
+from ntk_prior.report import Run, write_page
 from ntk_prior_cli.picture_file import write_figure
 from ntk_prior_cli.tuning.options import TuneOptions
 from ntk_prior_cli.tuning.results import TuningResult, write_results
@@ -54,7 +54,7 @@ def write_json_report(path: Path) -> None:
 WRITERS: dict[str, Callable[[Path], None]] = {
     "task": lambda path: Task.equicorrelated(50, 0.1).save(path),
     "prior": lambda path: NTKPrior(Task.equicorrelated(50, 0.1), Budget(steps=10)).save(path),
-    "page": lambda path: write(Run("mine", "Optuna", [], "accuracy", True), path),
+    "page": lambda path: write_page(Run("mine", "Optuna", [], "accuracy", True), path),
     "report": write_json_report,
     "picture": lambda path: write_figure("--output", go.Figure(), path.with_suffix(".html")),
 }
