@@ -54,17 +54,13 @@ def _objective(study: optuna.Study, objective: int | None) -> int:
 
 
 def _facts(study: optuna.Study) -> dict[str, str]:
-    """When the study ran, and what its users noted about it."""
-    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.params]
-    begun = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
-    ended = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
-    ran = f"{min(begun):%Y-%m-%d %H:%M} to {max(ended):%Y-%m-%d %H:%M}" if begun and ended else ""
+    """What a study's users noted about it."""
     notes = study.user_attrs.get(NOTES)
     notes = {str(name): _text(value) for name, value in notes.items()} if isinstance(notes, Mapping) else {}
     others = {name: value for name, value in study.user_attrs.items() if name not in (NOTES, ATTRIBUTE)}
     others = {f"User attribute {name}": _text(value) for name, value in others.items()}
     settings = {_named(name): _text(value) for name, value in settings_of(study).items() if value is not None}
-    return {**({"Trials ran": ran} if ran else {}), **settings, **notes, **others}
+    return {**settings, **notes, **others}
 
 
 def _named(setting: str) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -22,13 +21,13 @@ from optuna.trial import FrozenTrial
 
 from ntk_prior import NTKPrior
 from ntk_prior.checks import require_integer, shown
-from ntk_prior.decision import EVIDENCE_WINDOW, trust_in_view_of, withdrawn_verdicts
+from ntk_prior.decision import EVIDENCE_WINDOW, Evidence, trust_in_view_of, withdrawn_verdicts
 from ntk_prior.plots import theme
 from ntk_prior.plots.bidi import isolated
-from ntk_prior.plots.run_figures import draw_calibration, draw_feasibility, draw_savings, draw_trust
 from ntk_prior.plots.savings import unscreened_in_words
 from ntk_prior.runs import Fate, Run, compute_savings
 from ntk_prior_optuna.run import Target, goal, prior_of, read_run
+from ntk_prior_optuna.visualization.figures import calibration_of, feasibility_of, savings_of, trust_of
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -101,25 +100,25 @@ class DashboardCallback:
         Args:
             study: The study; its storage keeps figures and note.
         """
-        run = read_run(study, goal(study, self._target, self._target_name))
+        compared = goal(study, self._target, self._target_name)
+        run = read_run(study, compared)
         if not run.was_judged:
             return
-        mapped = replace(run, prior=self._prior or prior_of(study))
-        figures: dict[str, Callable[[], go.Figure | None]] = {
-            "feasibility": lambda: draw_feasibility(mapped),
-            "calibration": lambda: draw_calibration(run),
-            "savings": lambda: draw_savings(run),
-            "trust": lambda: draw_trust(run),
+        figures: dict[str, Callable[[], go.Figure]] = {
+            "feasibility": lambda: feasibility_of(read_run(study, compared, self._prior or prior_of(study))),
+            "calibration": lambda: calibration_of(run),
+            "savings": lambda: savings_of(run),
+            "trust": lambda: trust_of(run, None if self._target is None else self._target_name),
         }
         for name, figure in figures.items():
             try:
-                drawn = figure()
-                if drawn is not None:
-                    save_plotly_graph_object(study, as_tile(drawn), graph_object_id=f"ntk-prior-{name}")
+                save_plotly_graph_object(study, as_tile(figure()), graph_object_id=f"ntk-prior-{name}")
             except Exception as error:
                 _logger.warning(f"optuna-dashboard lacks the figure {name}: {type(error).__name__}: {error}")
         own, _, _ = get_note(study).partition(HEADING)
-        save_note(study, f"{own}{note(run)}")
+        # The sampler trusts by all objectives, whatever the figures compare.
+        evidence = run.evidence if self._target is None else read_run(study, None).evidence
+        save_note(study, f"{own}{note(run, evidence)}")
 
 
 def as_tile(figure: go.Figure) -> go.Figure:
@@ -140,11 +139,12 @@ def _is_long(trace: Any) -> bool:
     return trace.type == "scatter" and isinstance(trace.text, tuple) and len(trace.text) > LONG
 
 
-def note(run: Run) -> str:
+def note(run: Run, evidence: Sequence[Evidence]) -> str:
     """What the prior did, in Markdown.
 
     Args:
         run: The study's.
+        evidence: What the sampler has heard of its prior.
     """
     trials = run.trials
     savings = compute_savings(trials, threshold=run.threshold, maximize=run.maximize)
@@ -164,11 +164,11 @@ def note(run: Run) -> str:
         f"| {_plain(verdict)} | {launched[verdict]} | {stopped[verdict]} |\n"
         for verdict in sorted(launched.keys() | stopped.keys())
     )
-    evidence = run.evidence[-EVIDENCE_WINDOW:]
-    trust = trust_in_view_of(evidence, run.threshold)
+    recent = evidence[-EVIDENCE_WINDOW:]
+    trust = trust_in_view_of(recent, run.threshold)
     gone = "".join(
         f"- **{_plain(verdict)} is withdrawn**: {why}.\n"
-        for verdict, why in withdrawn_verdicts(evidence, run.threshold).items()
+        for verdict, why in withdrawn_verdicts(recent, run.threshold).items()
     )
     return (
         f"{HEADING}\n\n"

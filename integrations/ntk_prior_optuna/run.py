@@ -104,7 +104,8 @@ def read_run(
     evidence: list[Evidence] = []
     log: dict[str, bool] = {}
     judge = prior if hindsight else None
-    for trial in study.get_trials(deepcopy=False):
+    trials = study.get_trials(deepcopy=False)
+    for trial in trials:
         record = _record(trial, judge)
         if trial.params:
             launched.append(_row(trial, record, compared))
@@ -123,7 +124,7 @@ def read_run(
         threshold=threshold_of(study),
         refused_in="the study" if settings_of(study) else None,
         prior=prior,
-        facts=facts or {},
+        facts={**_times(trials), **(facts or {})},
         log=log,
     )
 
@@ -223,6 +224,16 @@ def _evidence(
     if trial.state != TrialState.COMPLETE:
         return fresh._replace(losses=(math.inf,))
     return fresh._replace(losses=((-1.0 if compared.maximize else 1.0) * float(compared.of(trial)),))
+
+
+def _times(trials: Sequence[FrozenTrial]) -> dict[str, str]:
+    """When the trials that have parameters ran, as a fact of the run; empty where nobody noted it."""
+    ran = [trial for trial in trials if trial.params]
+    begun = [trial.datetime_start for trial in ran if trial.datetime_start is not None]
+    ended = [trial.datetime_complete for trial in ran if trial.datetime_complete is not None]
+    if not begun or not ended:
+        return {}
+    return {"Trials ran": f"{min(begun):%Y-%m-%d %H:%M} to {max(ended):%Y-%m-%d %H:%M}"}
 
 
 def _logarithmic(trial: FrozenTrial) -> dict[str, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ntk_prior.checks import require_accuracy
+from ntk_prior.checks import require_accuracy, shown
 from ntk_prior.decision.judgement import ask
 from ntk_prior.prior import NTKPrior
 from ntk_prior.runs.run import Row
@@ -60,7 +60,14 @@ def _to_finished_trial(row: Row, names: MetricNames) -> FinishedTrial:
 
 def _read_accuracy(row: Row, field: str, name: str | None) -> float | None:
     value = None if name is None else look_up(row.measured, name)
-    return require_accuracy(f"{field}={name!r} in {row.trial.name}", value)
+    try:
+        return require_accuracy(row.trial.name, value)
+    except ValueError as error:
+        option = f"--{field.replace('_', '-')}"  # of the command, whose users give the names
+        raise ValueError(
+            f"{option}: expected the name of an accuracy in [0, 1], received {name!r}, which is {shown(value)} in "
+            f"{row.trial.name}: name another one"
+        ) from error
 
 
 def look_up(measured: Mapping[str, Any], name: str) -> Any:

@@ -24,7 +24,7 @@ from ntk_prior_optuna import NTKPriorSampler
 from ntk_prior_optuna.dashboard import HEADING, LINE, DashboardCallback, as_tile, note
 from ntk_prior_optuna.run import goal, read_run
 from tests.support.optuna_studies import SPACE, sphere
-from tests.support.priors import Judged, likes_small_x
+from tests.support.priors import Judged, is_silent, likes_small_x
 
 if TYPE_CHECKING:
     from tests.support.browser import Watched
@@ -70,6 +70,17 @@ def address(storage: str) -> Iterator[str]:
 def figures_in(study: optuna.Study) -> set[str]:
     attributes = study._storage.get_study_system_attrs(study._study_id)
     return {found[1] for key in attributes if (found := re.search(r"(ntk-prior-\w+)", key))}
+
+
+def words_of(study: optuna.Study) -> str:
+    run = read_run(study, goal(study, None, "loss"))
+    return note(run, run.evidence)
+
+
+def titles_of_tiles(study: optuna.Study) -> str:
+    """What the storage keeps of the figures, as one text."""
+    attributes = study._storage.get_study_system_attrs(study._study_id)
+    return "".join(str(value) for value in attributes.values())
 
 
 def test_the_study_s_page_shows_figures_and_the_note(storage: str, address: str, watched: Watched) -> None:
@@ -135,7 +146,7 @@ def test_the_note_counts_audits_and_other_trials_without_the_prior_s_say_apart()
                                          user_attrs={"ntk_prior": record})  # fmt: skip
         study.add_trial(kept)
     study.add_trial(optuna.trial.create_trial(value=1.0, params={"x": 0.2}, distributions={"x": SPACE["x"]}))
-    said = note(read_run(study, goal(study, None, "loss")))
+    said = words_of(study)
     assert "- 2 launched trials were drawn before the prior could be asked, and judged afterwards." in said
     assert "- 1 launched trials were such that the prior had nothing to say of them." in said
     assert "- 1 launched trials have no note of the prior's." in said
@@ -145,7 +156,25 @@ def test_the_note_counts_audits_and_other_trials_without_the_prior_s_say_apart()
 def test_a_verdict_that_reads_from_right_to_left_keeps_its_direction_to_itself() -> None:
     study = study_in(None, lambda config: Judged(0.9, "\u202elive"))
     study.optimize(sphere, n_trials=3)
-    assert "| \u2068\u202elive\u202c\u2069 | 3 | 0 |" in note(read_run(study, goal(study, None, "loss")))
+    assert "| \u2068\u202elive\u202c\u2069 | 3 | 0 |" in words_of(study)
+
+
+def test_a_figure_that_would_be_empty_says_why_on_its_tile() -> None:
+    study = study_in(None, is_silent)
+    study.optimize(sphere, n_trials=3)
+    DashboardCallback().save(study)
+    assert figures_in(study) == {f"ntk-prior-{name}" for name in ("feasibility", "calibration", "savings", "trust")}
+    assert "No finished trial of this study has a score" in titles_of_tiles(study)
+
+
+def test_a_target_is_named_on_the_tile_of_trust_and_the_note_goes_by_all_objectives() -> None:
+    study = study_in(None, directions=["minimize", "minimize"])
+    study.optimize(lambda trial: (sphere(trial), -sphere(trial)), n_trials=12)
+    DashboardCallback(target=lambda trial: float(trial.values[1]), target_name="speed").save(study)
+    assert "trials compared by: speed" in titles_of_tiles(study)
+    run = read_run(study, goal(study, lambda trial: float(trial.values[1]), "speed"))
+    assert note(run, read_run(study, None).evidence) in get_note(study)
+    assert len(read_run(study, None).evidence[0].losses) == 2
 
 
 def test_titles_of_tiles_fit_a_narrow_window() -> None:
@@ -174,7 +203,7 @@ def test_a_figure_that_cannot_be_drawn_is_left_out_and_the_study_goes_on(
     def fails(study: optuna.Study, **options: Any) -> None:
         raise RuntimeError("no paint")
 
-    monkeypatch.setattr("ntk_prior_optuna.dashboard.draw_savings", fails)
+    monkeypatch.setattr("ntk_prior_optuna.dashboard.savings_of", fails)
     optuna.logging.enable_propagation()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

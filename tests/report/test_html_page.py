@@ -167,6 +167,7 @@ def test_figures_fit_a_window_of_500_pixels_without_scrolling(opened: Any) -> No
         # Plotly follows a window that shrinks a moment later.
         fits = "selector => { const box = document.querySelector(selector); return box.scrollWidth <= box.clientWidth }"
         opened.wait_for_function(fits, arg=f"#{name} .wide", timeout=10_000)
+        assert opened.locator(f"#{name} .wide").evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
 def test_the_command_s_own_pictures_fit_that_window_too(page: Any, tmp_path: Path) -> None:

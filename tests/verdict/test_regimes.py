@@ -263,10 +263,10 @@ def test_tpe_is_not_slowed_by_a_prior_that_knows_only_bounds() -> None:
         study.optimize(objective, n_trials=100, callbacks=[lambda s, _: s.stop() if s.best_value >= good else None])
         return len(study.trials)
 
-    seeds = range(60)
+    seeds = range(40)
     without, with_prior = (
         np.log([trials_to_good(seed, screened=screened) for seed in seeds]) for screened in (False, True)
     )
     slower = stats.ttest_rel(with_prior, without, alternative="greater")
     # Other releases of Optuna draw otherwise: a limit that one of a hundred fails by chance.
-    assert slower.pvalue > 0.01
+    assert slower.pvalue > 0.05

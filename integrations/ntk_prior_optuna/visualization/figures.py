@@ -9,6 +9,7 @@ import optuna
 
 from ntk_prior import NTKPrior
 from ntk_prior.plots import run_figures, theme
+from ntk_prior.runs import Run
 from ntk_prior_optuna.run import Target, goal, prior_of, read_run
 from ntk_prior_optuna.visualization.messages import HINDSIGHT, NO_AXES, NO_RECORDS, no_scores, warn
 
@@ -53,10 +54,7 @@ def plot_feasibility(
         >>> plot_feasibility(study).write_html("feasibility.html")
     """
     used = prior or prior_of(study)
-    run = read_run(study, goal(study, target, target_name), used)
-    if used is None and not run.was_judged:
-        return _empty(run_figures.FEASIBILITY, f"{NO_RECORDS} {HINDSIGHT}")
-    return run_figures.draw_feasibility(run, params) or _empty(run_figures.FEASIBILITY, NO_AXES)
+    return feasibility_of(read_run(study, goal(study, target, target_name), used), params)
 
 
 def plot_calibration(
@@ -94,8 +92,7 @@ def plot_calibration(
         >>> study.optimize(objective, n_trials=12)
         >>> plot_calibration(study).write_html("calibration.html")
     """
-    run = read_run(study, goal(study, target, target_name), prior)
-    return run_figures.draw_calibration(run, good_from) or _empty(run_figures.CALIBRATION, no_scores(prior))
+    return calibration_of(read_run(study, goal(study, target, target_name), prior), good_from)
 
 
 def plot_savings(
@@ -128,8 +125,7 @@ def plot_savings(
         >>> study.optimize(objective, n_trials=12)
         >>> plot_savings(study).write_html("savings.html")
     """
-    run = read_run(study, goal(study, target, target_name))
-    return run_figures.draw_savings(run, good_from) if run.was_judged else _empty(run_figures.SAVINGS, NO_RECORDS)
+    return savings_of(read_run(study, goal(study, target, target_name)), good_from)
 
 
 def plot_trust(
@@ -165,11 +161,33 @@ def plot_trust(
         >>> plot_trust(study).write_html("trust.html")
     """
     run = read_run(study, None if target is None else goal(study, target, target_name), prior)
+    return trust_of(run, None if target is None else target_name)
+
+
+def feasibility_of(run: Run, params: Sequence[str] | None = None) -> go.Figure:
+    """``plot_feasibility`` of a study that has been read."""
+    if run.prior is None and not run.was_judged:
+        return _empty(run_figures.FEASIBILITY, f"{NO_RECORDS} {HINDSIGHT}")
+    return run_figures.draw_feasibility(run, params) or _empty(run_figures.FEASIBILITY, NO_AXES)
+
+
+def calibration_of(run: Run, good_from: float | None = None) -> go.Figure:
+    """``plot_calibration`` of a study that has been read."""
+    return run_figures.draw_calibration(run, good_from) or _empty(run_figures.CALIBRATION, no_scores(run.prior))
+
+
+def savings_of(run: Run, good_from: float | None = None) -> go.Figure:
+    """``plot_savings`` of a study that has been read."""
+    return run_figures.draw_savings(run, good_from) if run.was_judged else _empty(run_figures.SAVINGS, NO_RECORDS)
+
+
+def trust_of(run: Run, compared_by: str | None) -> go.Figure:
+    """``plot_trust`` of a study that has been read; ``compared_by`` names the target that its evidence goes by."""
     figure = run_figures.draw_trust(run)
     if figure is None:
-        return _empty(run_figures.TRUST, no_scores(prior))
-    if target is not None:
-        theme.add_note(figure, f"trials compared by: {theme.plain(target_name)}")
+        return _empty(run_figures.TRUST, no_scores(run.prior))
+    if compared_by is not None:
+        theme.add_note(figure, f"trials compared by: {theme.plain(compared_by)}")
     return figure
 
 
