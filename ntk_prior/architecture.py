@@ -8,7 +8,7 @@ from typing import Any
 
 from ntk_prior.checks import Check, Named, Range, put_checked, require_flag, shown
 
-ACTIVATIONS = ("erf", "tanh", "relu", "leaky_relu", "gelu", "silu", "sin", "identity")
+ACTIVATIONS = ("erf", "tanh", "relu", "leaky_relu", "gelu", "silu", "elu", "sin", "identity")
 KINDS = ("fcn", "cnn")
 NORMALIZATIONS = ("none", "layer", "batch")
 
@@ -68,8 +68,8 @@ class Architecture:
         weight_variance: sigma_w^2, in [1e-3, 1e3].
         bias_variance: sigma_b^2, in [0, 1e3].
         depth: L, the number of hidden layers (of activations), 1 to 10,000.
-        activation: A name (``"erf"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"gelu"``, ``"silu"``, ``"sin"``,
-            ``"identity"``), or a callable on arrays.
+        activation: A name (``"erf"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"gelu"``, ``"silu"``, ``"elu"``,
+            ``"sin"``, ``"identity"``), or a callable on arrays.
         kind: ``"fcn"`` (fully connected) or ``"cnn"`` (convolutions with circular padding, stride 1).
         pooling: For ``"cnn"``: global average pooling before the readout (CNN-P) instead of flattening (CNN-F).
         kernel_size: Side of the square convolution window, in pixels.

@@ -22,17 +22,21 @@ from ntk_prior.files import expecting, read_json, write_file
 from ntk_prior.interpretation import Interpreter, ToArchitecture, Unclear
 from ntk_prior.task.task import Task
 from ntk_prior.task.views import ViewName
+from ntk_prior.theory.layers import encode_one
 from ntk_prior.verdict.batch import FeasibilityTable, entries_of, length_of, score_columns, tabulate
 from ntk_prior.verdict.calibration import (
     FEATURES,
     Calibration,
     CalibrationReport,
+    Lessons,
     NetworkSize,
     features,
     shipped_calibration,
 )
 from ntk_prior.verdict.feasibility import DEFAULT_THRESHOLD, Feasibility, feasibility, outside_theory
-from ntk_prior.verdict.outcomes import FinishedTrial, Outcome, outcome, require_finished
+from ntk_prior.verdict.outcomes import FinishedTrial, Outcome, outcome, outcome_in_practice, require_finished
+from ntk_prior.verdict.practice import FEATURES as PRACTICE_FEATURES
+from ntk_prior.verdict.practice import MIN_SUPPORT, features_of_rows, is_covered
 
 When = Literal["uncertain", "always"]
 Refine = Callable[[Architecture, Task, Budget], Feasibility | None]
@@ -195,7 +199,7 @@ class NTKPrior:
         ``ntk_prior_ray.finished_trials`` read them from a study and from results.
 
         Args:
-            trials: Those that the prior is silent about, trained with Adam, or without a known outcome are skipped.
+            trials: Those that the prior is silent about, or without a known outcome, are skipped.
 
         Returns:
             How well the prior predicted them, before it learnt from them, and why trials were skipped.
@@ -207,19 +211,21 @@ class NTKPrior:
         finished = require_finished(trials)
         accuracies = (trial.test_accuracy for trial in finished)
         best = max((value for value in accuracies if value is not None and isfinite(value)), default=None)
-        rows, outcomes = [], []
+        lessons: dict[int, list[tuple[NDArray[np.float64], Outcome]]] = {len(FEATURES): [], len(PRACTICE_FEATURES): []}
         skipped: Counter[str] = Counter()
         for trial in finished:
             lesson = self._lesson(trial, best)
             if isinstance(lesson, str):
                 skipped[lesson] += 1
             else:
-                rows.append(lesson[0])
-                outcomes.append(lesson[1])
-        seen = np.array(rows).reshape(-1, len(FEATURES))
-        report = self.calibration.report(seen, outcomes, skipped.total())._replace(reasons=dict(skipped.most_common()))
-        self.calibration = self._given.adjust(seen, outcomes)
-        return report
+                lessons[len(lesson[0])].append(lesson)
+        theory, practice = (
+            Lessons(np.array([seen for seen, _ in known]).reshape(-1, size), [became for _, became in known])
+            for size, known in lessons.items()
+        )
+        report = self.calibration.report(theory, practice, skipped.total())
+        self.calibration = self._given.adjust(theory, practice)
+        return report._replace(reasons=dict(skipped.most_common()))
 
     def _lesson(self, trial: FinishedTrial, best_accuracy: float | None) -> tuple[NDArray[np.float64], Outcome] | str:
         """What a finished trial teaches, features and outcome, or the kind of reason for which it teaches nothing."""
@@ -227,14 +233,23 @@ class NTKPrior:
         if isinstance(understood, Unclear):
             return understood.kind
         architecture, budget = understood
-        if budget.optimizer == "adam":
-            return "trained with Adam, whose estimates are bounds"
+        budget = budget.in_steps(self.task.n_train)
+        practice = is_covered(budget)
+        if budget.is_adaptive and not practice:
+            return f"trained with {budget.optimizer}, whose estimates are bounds"
         judgement = self._judge(architecture, budget)
         if judgement.estimates is None:
             return f"outside the theory: {judgement.reason.partition(';')[0]}"
-        became = outcome(self.task.chance, trial.train_accuracy, trial.test_accuracy, best_accuracy, trial.diverged)
+        if practice and not (judgement.support or 0.0) >= MIN_SUPPORT:
+            return "unlike the trainings that the probabilities rest on"
+        became = (outcome_in_practice if practice else outcome)(
+            self.task.chance, trial.train_accuracy, trial.test_accuracy, best_accuracy, trial.diverged
+        )
         if became is None:
             return "no outcome known: accuracies are missing, or too low a test accuracy stands alone"
+        if practice:
+            rows, table = encode_one(architecture, budget)
+            return features_of_rows(judgement.estimates, rows, table, self.task)[0], became
         network = None if judgement.architecture is None else architecture
         return features(judgement.estimates, NetworkSize.for_network(network, budget))[0], became
 
@@ -292,8 +307,11 @@ class NTKPrior:
         fast = feasibility(architecture, self.task, budget, self.calibration, threshold=self.threshold)
         uncertain = fast.score is None or abs(fast.score - self.threshold) <= UNCERTAIN
         # No spectrum tells what a training does that the theory does not know.
-        if self.refine is None or budget.unknown or not (uncertain or self.when == "always"):
+        # Trainings of practice were judged by the predictor's numbers alone.
+        fixed = self.refine is None or budget.unknown or is_covered(budget)
+        if fixed or not (uncertain or self.when == "always"):
             return fast
+        assert self.refine is not None, "without it the predictor's answer is fixed"
         slow = self.refine(architecture, self.task, budget)
         return fast if slow is None else slow.with_threshold(self.threshold)
 

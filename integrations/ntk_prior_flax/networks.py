@@ -20,6 +20,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "relu": jax.nn.relu,
     "gelu": lambda x: jax.nn.gelu(x, approximate=False),
     "silu": jax.nn.silu,
+    "elu": jax.nn.elu,
     "sin": jnp.sin,
     "identity": lambda x: x,
 }

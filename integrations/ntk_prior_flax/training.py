@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -25,7 +25,18 @@ CHUNKS = 10
 EVALUATED_TOGETHER = 1024
 """Examples whose activations are held at a time outside of gradients."""
 
+OPTIMIZERS = ("sgd", "momentum", "adam", "adamw", "rmsprop")
 ADAM_RATE = 1e-3
+RMS_DECAY = 0.99
+"""Decay rate of RMSprop's average of squares, PyTorch's default."""
+
+SCHEDULES: Mapping[str, Callable[[float, int], optax.ScalarOrSchedule]] = {
+    "constant": lambda rate, steps: optax.constant_schedule(rate),  # noqa: ARG005
+    "cosine": optax.cosine_decay_schedule,
+    "linear": lambda rate, steps: optax.linear_schedule(rate, 0.0, steps),
+}
+"""Learning rate and number of steps behind the warm-up, to the rate of each of these steps."""
+
 DIVERGED = 1e3
 """A loss this many times the initial one, or one that is not finite, counts as diverged."""
 
@@ -79,7 +90,7 @@ def train(
     Args:
         architecture: The network.
         budget: Steps, rate, optimiser, width (required), loss. A missing rate becomes half the largest stable one,
-            1 / lambda_max, which needs ``task``; 1e-3 for Adam. Names that the theory does not know are refused.
+            1 / lambda_max, which needs ``task``; 1e-3 for Adam and its like. Names that are unknown are refused.
         x_train, x_test: Inputs of mean square 1, shape (n, height, width, channels) or (n, features).
         y_train, y_test: Class indices.
         task: Summary of the training data.
@@ -100,8 +111,10 @@ def train(
         >>> result.diverged, result.train_accuracy > 0.8
         (False, True)
     """
-    require_choice("optimizer", budget.optimizer, ("sgd", "momentum", "adam"))
+    require_choice("optimizer", budget.optimizer, OPTIMIZERS)
     require_choice("loss", budget.loss, ("mse", "cross_entropy"))
+    require_choice("schedule", budget.schedule, tuple(SCHEDULES))
+    budget = budget.in_steps(len(np.asarray(y_train)))
     if budget.width is None:
         raise ValueError("width: expected an integer to train with, received None")
     started = time.perf_counter()
@@ -119,8 +132,8 @@ def train(
     advance = jax.jit(loop.advance, donate_argnums=1)
     n_parameters = sum(leaf.size for leaf in jax.tree.leaves(state[0]))
     done, best, diverged = 0, 0.0, False
-    while done < budget.steps and not diverged:
-        steps = min(max(budget.steps // CHUNKS, 1), budget.steps - done)
+    while done < budget.n_steps and not diverged:
+        steps = min(max(budget.n_steps // CHUNKS, 1), budget.n_steps - done)
         state, reached = advance(steps, state, known, known_t)
         done += steps
         train_loss, train_accuracy, test_loss, test_accuracy = (float(value) for value in reached)
@@ -151,7 +164,7 @@ def learning_rate(architecture: Architecture, budget: Budget, task: Task | None)
     """
     if budget.learning_rate is not None:
         return budget.learning_rate
-    if budget.optimizer == "adam":
+    if budget.is_adaptive:
         return ADAM_RATE
     if task is None:
         raise ValueError(
@@ -161,10 +174,29 @@ def learning_rate(architecture: Architecture, budget: Budget, task: Task | None)
 
 
 def optimizer_of(budget: Budget, rate: float) -> optax.GradientTransformation:
-    """The budget's optimiser."""
+    """The budget's optimiser, with its schedule and weight decay; a budget of epochs is counted in steps before."""
+    pace = _schedule_of(budget, rate)
+    first, second = budget.betas
+    if budget.optimizer == "adamw":
+        return optax.adamw(pace, first, second, weight_decay=budget.weight_decay)
     if budget.optimizer == "adam":
-        return optax.adam(rate)
-    return optax.sgd(rate, momentum=budget.momentum or None)
+        plain = optax.adam(pace, first, second)
+    elif budget.optimizer == "rmsprop":
+        plain = optax.rmsprop(pace, decay=RMS_DECAY, eps_in_sqrt=False)
+    else:
+        plain = optax.sgd(pace, momentum=budget.momentum or None)
+    return optax.chain(optax.add_decayed_weights(budget.weight_decay), plain) if budget.weight_decay else plain
+
+
+def _schedule_of(budget: Budget, rate: float) -> optax.ScalarOrSchedule:
+    """The learning rate of each step."""
+    if budget.schedule == "constant" and not budget.warmup_steps:
+        return rate
+    behind = SCHEDULES[budget.schedule](rate, max(budget.n_steps - budget.warmup_steps, 1))
+    if not budget.warmup_steps:
+        return behind
+    growing = optax.linear_schedule(rate / (budget.warmup_steps + 1), rate, budget.warmup_steps)
+    return optax.join_schedules([growing, behind], [budget.warmup_steps])
 
 
 def training_flops(
@@ -193,7 +225,7 @@ def training_flops(
         pixels, window = features // shape[-1], architecture.kernel_size**2
         per_example = pixels * window * width * (shape[-1] + (architecture.depth - 1) * width)
         per_example += width * n_classes * (1 if architecture.pooling else pixels)
-    return 6.0 * per_example * budget.steps * min(budget.batch_size or n_train, n_train)
+    return 6.0 * per_example * budget.in_steps(n_train).n_steps * min(budget.batch_size or n_train, n_train)
 
 
 def _loss(outputs: jax.Array, y: jax.Array, loss: str) -> jax.Array:

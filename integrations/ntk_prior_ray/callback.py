@@ -149,7 +149,7 @@ def columns(judgement: Judgement, drawn: str | None) -> dict[str, Any]:
     if feasibility.architecture is not None:
         found["phase"] = str(spectrum.phase)
         # The kernel does not decide how large a step Adam may take.
-        if feasibility.budget.optimizer != "adam":
+        if not feasibility.budget.is_adaptive:
             found["max_learning_rate"] = max_learning_rate(
                 feasibility.architecture, feasibility.task, feasibility.budget
             )

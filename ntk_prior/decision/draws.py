@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from ntk_prior.configuration import Configuration
-from ntk_prior.decision.judgement import Judgement
+from ntk_prior.decision.judgement import Judgement, rank_of
 
 T = TypeVar("T")
 
@@ -57,6 +57,12 @@ class Scored(NamedTuple, Generic[T]):
     draw: Draw[T]
     judgement: Judgement
     drawn: Drawn
+
+    @property
+    def rank(self) -> float:
+        """What it competes by with others that were let through, see ``judgement.rank_of``."""
+        rank = rank_of(self.judgement)
+        return self.score if rank is None else rank
 
 
 class Choice(NamedTuple, Generic[T]):

@@ -62,6 +62,15 @@ def score_of(judgement: Judgement) -> float | None:
     return None if score is None or not math.isfinite(score) else float(score)
 
 
+def rank_of(judgement: Judgement) -> float | None:
+    """What draws that are let through compete by: the expected score where there is one, else the score.
+
+    A probability near 1 tells good configurations apart from hopeless ones, but not from one another.
+    """
+    expected = getattr(judgement, "expected_score", None)
+    return score_of(judgement) if expected is None or not math.isfinite(expected) else float(expected)
+
+
 def own_threshold(prior: Prior) -> float:
     """The threshold that a prior judges with; ``DEFAULT_THRESHOLD`` for one that has none."""
     return float(prior.threshold) if isinstance(prior, PriorWithThreshold) else DEFAULT_THRESHOLD

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ntk_prior.decision.draws import Drawn, Scored
-from ntk_prior.decision.judgement import Judgement, score_of
+from ntk_prior.decision.judgement import Judgement, rank_of, score_of
 from ntk_prior.decision.trust import Evidence
 
 ATTRIBUTE = "ntk_prior"
@@ -51,6 +51,7 @@ class Record(NamedTuple):
         drawn: How the configuration came about.
         gated: Whether a gate looked at the configuration after it was drawn.
         refused: Whether the trial was stopped before it was launched; then it says nothing about the prior.
+        rank: What it competed by, see ``judgement.rank_of``; None where that was its score.
     """
 
     score: float | None
@@ -59,6 +60,7 @@ class Record(NamedTuple):
     drawn: Drawn
     gated: bool = False
     refused: bool = False
+    rank: float | None = None
 
     @classmethod
     def from_judgement(
@@ -66,7 +68,9 @@ class Record(NamedTuple):
     ) -> Record:
         """The record of one judgement."""
         reason = _shortened(judgement.reason)
-        return cls(score_of(judgement), _shortened(judgement.verdict), reason, drawn, gated, refused)
+        score, rank = score_of(judgement), rank_of(judgement)
+        own = None if rank == score else rank
+        return cls(score, _shortened(judgement.verdict), reason, drawn, gated, refused, own)
 
     def as_evidence(self, losses: tuple[float, ...]) -> Evidence | None:
         """What the finished trial says about the prior; None where nothing: it was silent, or the user chose.
@@ -76,7 +80,7 @@ class Record(NamedTuple):
         """
         if self.score is None or self.drawn is Drawn.ENQUEUED:
             return None
-        return Evidence(self.score, self.drawn in (Drawn.PLAIN, Drawn.UNSEEN), losses, self.verdict)
+        return Evidence(self.score, self.drawn in (Drawn.PLAIN, Drawn.UNSEEN), losses, self.verdict, self.rank)
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON-serialisable values, never NaN."""
@@ -89,7 +93,7 @@ class Record(NamedTuple):
             record = cls(**{**values, "drawn": Drawn(values["drawn"])})
         except (KeyError, TypeError, ValueError):
             return None
-        scored = record.score is None or isinstance(record.score, float | int)
+        scored = all(number is None or isinstance(number, float | int) for number in (record.score, record.rank))
         return record if scored and isinstance(record.verdict, str) else None
 
 

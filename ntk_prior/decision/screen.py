@@ -248,5 +248,10 @@ class _SortedDraws(Generic[T]):
         """The draw to launch; None if there are no draws."""
         if self._aside is not None and not self.passed:
             return self._aside
-        best = max(self.passed or self.refused, key=lambda scored: scored.score, default=None)
-        return None if best is None else Choice(best.draw.origin, best.judgement, best.drawn, self.refused)
+        if self.passed:
+            best = max(self.passed, key=lambda scored: scored.rank)
+        elif self.refused:
+            best = max(self.refused, key=lambda scored: scored.score)
+        else:
+            return None
+        return Choice(best.draw.origin, best.judgement, best.drawn, self.refused)

@@ -31,12 +31,14 @@ class Evidence(NamedTuple):
         plain: Whether the trial bypassed the prior, so that it ran whatever the prior says of it.
         losses: One for each objective; lower is better, infinity for a trial that failed.
         verdict: The prior's verdict.
+        rank: What it competed by, where that was not the score.
     """
 
     score: float
     plain: bool
     losses: tuple[float, ...]
     verdict: str = ""
+    rank: float | None = None
 
 
 def withdrawn_verdicts(evidence: Sequence[Evidence], threshold: float) -> dict[str, str]:
@@ -95,10 +97,11 @@ def trust_in_view_of(evidence: Sequence[Evidence], threshold: float, withdrawn: 
     refusals = trust_in_refusals(plain & (scores < threshold), ranks)
     if withdrawn is None:
         withdrawn = withdrawn_verdicts(evidence, threshold)
+    competing = np.array([trial.score if trial.rank is None else trial.rank for trial in evidence], dtype=np.float64)
     if withdrawn:
         counts = np.array([trial.verdict not in withdrawn for trial in evidence], dtype=bool)
-        scores, ranks = scores[counts], _joint_ranks(losses[counts])
-    ranking, coarse = trust_in_ranking(scores, ranks), trust_in_ranking(np.round(scores, 1), ranks)
+        scores, competing, ranks = scores[counts], competing[counts], _joint_ranks(losses[counts])
+    ranking, coarse = trust_in_ranking(competing, ranks), trust_in_ranking(np.round(scores, 1), ranks)
     return Trust(min(refusals, P_VALUE_SCALE * coarse), ranking)
 
 

@@ -24,6 +24,7 @@ COLORS: Mapping[str, str] = {
     Verdict.FEASIBLE: BLUE,
     Verdict.UNTRAINABLE: ORANGE,
     Verdict.DIVERGES: PURPLE,
+    Verdict.COLLAPSES: GREEN,
     Verdict.MEMORIZES_ONLY: GRAY,
     Verdict.OUTSIDE_THEORY: YELLOW,
 }
@@ -33,6 +34,7 @@ WORDS: Mapping[str, str] = {
     Verdict.FEASIBLE: "feasible",
     Verdict.UNTRAINABLE: "untrainable within the budget",
     Verdict.DIVERGES: "diverges at this learning rate",
+    Verdict.COLLAPSES: "collapses at this learning rate",
     Verdict.MEMORIZES_ONLY: "memorizes only",
     Verdict.OUTSIDE_THEORY: "outside the theory: never refused",
 }

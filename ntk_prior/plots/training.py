@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ntk_prior.budget import Budget
+from ntk_prior.budget import ADAPTIVE, Budget
 from ntk_prior.checks import is_number
 from ntk_prior.configuration import BUDGET_FIELDS
 
-OPTIMIZERS: Mapping[str, str] = {"sgd": "SGD", "momentum": "SGD with momentum", "adam": "Adam"}
+OPTIMIZERS: Mapping[str, str] = {
+    "sgd": "SGD",
+    "momentum": "SGD with momentum",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "rmsprop": "RMSprop",
+}
 """Each optimiser in words."""
 
 
@@ -38,10 +44,10 @@ def training_in_words(budget: Budget, config: Mapping[str, Any] | None = None, v
     optimizer = OPTIMIZERS.get(str(values["optimizer"]), str(values["optimizer"]))
     moved = number("momentum", " {:.3g}") if values["optimizer"] == "momentum" else ""
     loss = {"mse": "", "cross_entropy": "cross-entropy"}.get(str(values["loss"]), str(values["loss"]))
-    adam = values["optimizer"] == "adam"
+    adaptive = values["optimizer"] in ADAPTIVE
     parts = (
-        f"{number('steps', '{:,} steps of ')}{optimizer}{moved}",
-        number("learning_rate", "learning rate {:.3g}", "" if adam else "half the largest stable learning rate"),
+        f"{number('steps', '{:,} steps of ') or number('epochs', '{:,} epochs of ')}{optimizer}{moved}",
+        number("learning_rate", "learning rate {:.3g}", "" if adaptive else "half the largest stable learning rate"),
         number("batch_size", "batches of {:,}", "full batch"),
         number("width", "width {:,}", "infinite width"),
         f"{values['parametrization']} parametrization",

@@ -13,6 +13,7 @@ VERDICTS: Mapping[str | None, str] = {
     Verdict.FEASIBLE: "It can be trained, and what it learns carries over to new inputs.",
     Verdict.UNTRAINABLE: "The budget's steps do not fit the training set: its kernel is too ill-conditioned.",
     Verdict.DIVERGES: "The learning rate lies beyond the largest stable one: every step overshoots.",
+    Verdict.COLLAPSES: "The learning rate is so large that the network falls back to chance, though no loss grows.",
     Verdict.MEMORIZES_ONLY: "Training fits, but hardly anything carries over to new inputs.",
     Verdict.OUTSIDE_THEORY: "The theory does not cover this network, so it is never refused.",
     None: "There is no note of the prior's: it was not asked.",

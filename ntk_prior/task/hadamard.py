@@ -41,20 +41,20 @@ class Sketch(NamedTuple):
     leading: Array
 
 
-def sketch(powers: Array, labels: NDArray[np.int64], groups: int = GROUPS) -> Sketch:
+def sketch(powers: Array, targets: Array, groups: int = GROUPS) -> Sketch:
     """Sketch of a sample.
 
     Args:
         powers: the Hadamard ``POWERS`` of the cosine matrix (for images: their means over pixel pairs), shape
             (powers, s, s).
-        labels: Class indices, shape (s,).
+        targets: What is learnt, shape (s, outputs): ``one_hot`` of classes, or real numbers.
         groups: Groups to keep at the most.
     """
     middled = [centred(power) for power in powers]
     typical = sum(_TYPICAL**k * power for k, power in enumerate(middled))
     vectors = np.linalg.eigh(typical)[1][:, ::-1]
     spectra = np.array([np.sum(vectors * (power @ vectors), axis=0) for power in middled])
-    counts, means, energy = _grouped(spectra, label_energy(vectors, labels), groups)
+    counts, means, energy = _grouped(spectra, target_energy(vectors, targets), groups)
     diagonals = np.array([np.mean(np.diagonal(power)) for power in powers])
     return Sketch(means, counts, energy, diagonals, *_leading_block(powers))
 
@@ -133,11 +133,19 @@ def centred(matrix: Array) -> Array:
 
 def label_energy(vectors: Array, labels: NDArray[Any]) -> Array:
     """Share of the centred one-hot labels' energy along each column of ``vectors``."""
-    one_hot = (labels[:, None] == np.unique(labels)).astype(float)
-    one_hot -= one_hot.mean(axis=0)
-    energy = np.sum((vectors.T @ one_hot) ** 2, axis=1)
+    return target_energy(vectors, one_hot(labels))
+
+
+def one_hot(labels: NDArray[Any]) -> Array:
+    """Classes as targets, shape (s, classes)."""
+    return np.asarray(labels[:, None] == np.unique(labels), dtype=float)
+
+
+def target_energy(vectors: Array, targets: Array) -> Array:
+    """Share of the centred targets' energy along each column of ``vectors``."""
+    energy = np.sum((vectors.T @ (targets - targets.mean(axis=0))) ** 2, axis=1)
     total = energy.sum()
-    return np.asarray(energy / total) if total > 0 else np.full(len(labels), 1.0 / len(labels))
+    return np.asarray(energy / total) if total > 0 else np.full(len(targets), 1.0 / len(targets))
 
 
 def _rescaled(eigenvalues: Array, n: int) -> Array:

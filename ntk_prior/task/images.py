@@ -52,17 +52,18 @@ class _Fields(NamedTuple):
     fading: Array
 
 
-def pixel_view(images: Array, labels: NDArray[np.int64], groups: int, *, pooled: bool) -> View:
+def pixel_view(images: Array, labels: NDArray[np.int64], targets: Array, groups: int, *, pooled: bool) -> View:
     """The view that flattened (``pooled`` False) or globally pooled convolutional networks have of images.
 
     Args:
         images: Shape (n, height, width, channels), each with mean square 1.
         labels: Class indices, shape (n,).
+        targets: What is learnt, shape (n, outputs).
         groups: Eigenvalue groups to keep.
         pooled: Whether pairs of different pixels count.
     """
     height, width = images.shape[1:3]
-    summary = sketch(pooled_powers(images) if pooled else flat_powers(images), labels, groups)
+    summary = sketch(pooled_powers(images) if pooled else flat_powers(images), targets, groups)
     # Restoring the pixels' own share may push what thinning has blurred below zero.
     summary = summary._replace(eigenvalues=np.maximum(summary.eigenvalues, 0.0))
     images, labels = images[:NODE_IMAGES], labels[:NODE_IMAGES]

@@ -99,14 +99,16 @@ def normalised(inputs: NDArray[Any]) -> Array:
     return np.asarray(scaled / norms.reshape(each))
 
 
-def doubts(sample: NDArray[Any], labels: NDArray[np.int64]) -> list[str]:
-    """What may be wrong with a sample, in words."""
+def doubts(sample: NDArray[Any], labels: NDArray[np.int64] | None) -> list[str]:
+    """What may be wrong with a sample, in words; ``labels`` are None where there are no classes."""
     found = []
     if sample.dtype == np.uint8 and np.any(sample > 1):
         found.append(
             "x: received bytes, as images are stored: give the inputs as the network gets them (scaled, and centred if "
             "it gets them so), since how alike they are decides what it can learn"
         )
+    if labels is None:
+        return found
     contradicted, fitted = _contradictions(normalised(sample).reshape(len(sample), -1), labels)
     if fitted < _NOTEWORTHY:
         found.append(

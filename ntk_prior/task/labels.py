@@ -1,4 +1,4 @@
-"""Labels as users hold them: classes, of whatever kind, and never regression targets."""
+"""Labels as users hold them: classes, of whatever kind, or the real-valued targets of a regression."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ntk_prior._types import Array
 from ntk_prior.checks import shown
 
 _FEW = 10
@@ -21,17 +22,24 @@ _PER_CLASS = 10
 
 
 class Labels(NamedTuple):
-    """Labels of a classification task.
+    """Labels of a task.
 
     Attributes:
-        indices: Class indices, shape (n,).
-        frequencies: Inputs of each class, shape (classes,).
+        indices: Class indices, shape (n,); of a regression, on which side of the first target's median each lies.
+        frequencies: Inputs of each class, shape (classes,); empty for a regression.
         doubts: What may be wrong with them, in words.
+        targets: Those of a regression, each of variance 1, shape (n, targets); None for classes.
     """
 
     indices: NDArray[np.int64]
     frequencies: NDArray[np.int64]
     doubts: tuple[str, ...]
+    targets: Array | None = None
+
+    @property
+    def chance(self) -> float:
+        """Score without knowledge: the share of the largest class; 0, the R^2 of the mean, for a regression."""
+        return float(self.frequencies.max() / self.frequencies.sum()) if self.frequencies.size else 0.0
 
 
 def class_labels(y: Any, n: int) -> Labels:
@@ -43,6 +51,9 @@ def class_labels(y: Any, n: int) -> Labels:
             fewer than two classes.
     """
     given = _array(y)
+    numbers = _numbers(given)
+    if _are_real(numbers, n):
+        return _regression(numbers.reshape(n, -1).astype(np.float64))
     if given.shape != (n,):
         if given.size == n:
             _labels(given.ravel())  # errors about the values come before one about the shape
@@ -50,6 +61,41 @@ def class_labels(y: Any, n: int) -> Labels:
             f"y: expected one label for each of the {n} inputs, received shape {given.shape}{_hint(given, n)}"
         )
     return _labels(given)
+
+
+def _are_real(given: NDArray[Any], n: int) -> bool:
+    """Whether labels are the targets of a regression: fractional numbers, or nearly as many of them as inputs."""
+    if given.ndim not in (1, 2) or len(given) != n or given.dtype.kind not in "iuf" or not given.size:
+        return False
+    if not np.all(np.isfinite(given)) or (given.ndim == 2 and given.shape[1] > 1 and _are_shares(given)):
+        return False
+    if np.any(given != np.round(given)):
+        return True
+    return given.size == n and _each_for_itself(np.unique(given), n)
+
+
+def _each_for_itself(classes: NDArray[Any], n: int) -> bool:
+    """Whether so many different whole numbers for ``n`` inputs can hardly be classes."""
+    return len(classes) > _FEW and n < (2 if _are_indices(classes) else 3) * len(classes)
+
+
+def _are_indices(classes: NDArray[Any]) -> bool:
+    """Whether classes are 0, 1, 2 ... or 1, 2, 3 ..."""
+    return bool(classes[0] in (0, 1) and int(classes[-1]) == int(classes[0]) + len(classes) - 1)
+
+
+def _regression(targets: Array) -> Labels:
+    spread = targets.std(axis=0)
+    if not np.all(spread > 0.0):
+        raise ValueError("y: expected targets that differ between inputs, received the same number everywhere")
+    scaled = (targets - targets.mean(axis=0)) / spread
+    above = scaled[:, 0] > np.median(scaled[:, 0])
+    return Labels(above.astype(np.int64), np.empty(0, dtype=np.int64), (), scaled)
+
+
+def _are_shares(given: NDArray[Any]) -> bool:
+    """Whether rows are probabilities of classes."""
+    return bool(given.dtype.kind in "biuf" and np.all(given >= 0) and np.allclose(given.sum(axis=1), 1))
 
 
 def _labels(given: NDArray[Any]) -> Labels:
@@ -118,23 +164,14 @@ def _doubts_about_numbers(classes: NDArray[Any], n: int) -> tuple[str, ...]:
     Raises:
         ValueError: If they are regression targets.
     """
-    expected = "y: expected class labels, since the prior is for classification only, received"
+    expected = "y: expected class labels or finite real-valued targets, received"
     if not np.all(np.isfinite(classes)):
         raise ValueError(f"{expected} infinite numbers")
-    fractional = classes[classes != np.round(classes)]
-    if fractional.size:
-        raise ValueError(f"{expected} fractional numbers such as {fractional[0]:g} (regression targets?)")
-    count = len(classes)
-    numbered = classes[0] in (0, 1) and int(classes[-1]) == int(classes[0]) + count - 1
-    if count > _FEW and n < (2 if numbered else 3) * count:
-        raise ValueError(
-            f"{expected} {count} different numbers for {n} inputs (regression targets?): if they are classes, give "
-            "them as strings, y.astype(str)"
-        )
+    count, numbered = len(classes), _are_indices(classes)
     if count > _MANY and (n < _PER_CLASS * count or not numbered or classes.dtype.kind == "f"):
         return (
-            f"y: received {count} different numbers for {n} inputs, taken for as many classes: the prior is for "
-            "classification only, and its verdicts mean nothing if these are regression targets",
+            f"y: received {count} different numbers for {n} inputs, taken for as many classes: if they are "
+            "targets of a regression, scale them first, (y - y.mean()) / y.std()",
         )
     return ()
 
@@ -142,8 +179,8 @@ def _doubts_about_numbers(classes: NDArray[Any], n: int) -> tuple[str, ...]:
 def _doubts_about_names(count: int, n: int) -> tuple[str, ...]:
     if count > _FEW and n < 2 * count:
         return (
-            f"y: received {count} different labels for {n} inputs, taken for as many classes: the prior is for "
-            "classification only, where a class has several inputs",
+            f"y: received {count} different labels for {n} inputs, taken for as many classes, of which each "
+            "should have several inputs",
         )
     return ()
 
@@ -154,7 +191,6 @@ def _hint(given: NDArray[Any], n: int) -> str:
         return " (take y.ravel())"
     if given.ndim != 2 or len(given) != n:
         return ""
-    shares = given.dtype.kind in "biuf" and np.all(given >= 0) and np.allclose(given.sum(axis=1), 1)
-    if shares:
+    if _are_shares(given):
         return " (one-hot? take y.argmax(axis=1))"
-    return ": the prior is for classification only, with one label for each input"
+    return ": classes are one label for each input, and only real-valued targets may be several"

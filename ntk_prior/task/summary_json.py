@@ -91,6 +91,8 @@ def chance_from_json(value: Any, n_classes: int) -> float:
     if value is None:
         return math.nan
     chance = require_real("chance", value, 0.0, 1.0)
+    if n_classes == 0:
+        return chance
     if not 1.0 / n_classes - ROUNDED <= chance < 1.0:
         raise ValueError(f"chance: expected the share of the largest of {n_classes} classes, received {shown(value)}")
     return chance

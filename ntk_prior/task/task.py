@@ -28,7 +28,7 @@ from ntk_prior.task.views import Carried, Sample, ViewName, Views, ready
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Summary of a classification task.
+    """Summary of a classification or regression task.
 
     A task made of arrays holds its subsample of them, as it was given, until all of ``views`` have been worked out; its
     copies and pickles hold it too, so that they give the same verdicts. What ``save`` writes never holds data.
@@ -36,12 +36,13 @@ class Task:
     Attributes:
         n_train: Training samples.
         n_test: Test samples (0 if unknown).
-        n_classes: Classes.
+        n_classes: Classes; 0 for a regression.
         n_features: Numbers per input.
         n_pixels: Pixels per image, or None for inputs without a grid.
         views: One ``View`` per kind of network that the data allow, worked out when it is first asked for.
         chance: Accuracy of always answering the most frequent class; ``1 / n_classes`` where classes are equally
-            frequent, which NaN stands for.
+            frequent, which NaN stands for. 0 for a regression: the R^2 of the mean.
+        n_targets: Real numbers that a regression foretells of each input; 0 for classes.
 
     Example:
         >>> import numpy as np
@@ -61,10 +62,21 @@ class Task:
     n_pixels: int | None
     views: Mapping[ViewName, View] = field(repr=False)
     chance: float = field(default=math.nan, repr=False)
+    n_targets: int = field(default=0, repr=False)
 
     def __post_init__(self) -> None:
         if math.isnan(self.chance):
-            object.__setattr__(self, "chance", 1.0 / self.n_classes)
+            object.__setattr__(self, "chance", 1.0 / self.n_classes if self.n_classes else 0.0)
+
+    @property
+    def n_outputs(self) -> int:
+        """Output units of a network: classes, or targets of a regression."""
+        return self.n_classes or self.n_targets
+
+    @property
+    def target_variance(self) -> float:
+        """Variance of what is learnt, summed over outputs; targets of a regression count as scaled to 1 each."""
+        return 1.0 - 1.0 / self.n_classes if self.n_classes else float(self.n_targets)
 
     @classmethod
     def from_arrays(
@@ -78,7 +90,7 @@ class Task:
         seed: int = 0,
         groups: int = GROUPS,
     ) -> Task:
-        """Summarise inputs and labels of a classification task.
+        """Summarise inputs and labels of a classification task, or inputs and targets of a regression.
 
         Of arrays, memory maps, tensors and HDF5 data sets, a few rows are read at a time: each input is looked at, and
         nothing but the subsample is copied. It is measured when the first verdict asks for it; for convolutional
@@ -87,10 +99,10 @@ class Task:
         Args:
             x: Inputs as they are fed to the network, shape (n, features), or images (n, height, width, channels).
                 Each is scaled to |x|^2 / n_0 = 1; centring is left to the caller.
-            y: Class labels, shape (n,), numbers or strings. For classification only: numbers are refused as regression
-                targets where they are fractional or make more than 10 classes with fewer than 2 inputs each on average
-                (3 unless the classes are 0, 1, 2 ... or 1, 2, 3 ...). More than 20 classes are taken with a warning
-                where they have fewer than 10 inputs each, have gaps, or are floats.
+            y: Class labels, shape (n,), numbers or strings; or targets of a regression, shape (n,) or (n, targets).
+                Numbers are targets where one of them is fractional, or where they would make more than 10 classes with
+                fewer than 2 inputs each on average (3 unless the classes are 0, 1, 2 ... or 1, 2, 3 ...). More than 20
+                classes are taken with a warning where they have fewer than 10 inputs each, have gaps, or are floats.
             n_train: Training samples to describe; all of ``x`` by default. May exceed ``len(x)``.
             n_test: Test samples.
             max_samples: Largest subsample that is measured.
@@ -99,11 +111,11 @@ class Task:
 
         Raises:
             TypeError: If an argument has the wrong type.
-            ValueError: If shapes disagree, values are not finite, labels are missing or are regression targets,
+            ValueError: If shapes disagree, values are not finite, labels are missing,
                 channels come first, or there are fewer than two samples or classes.
 
         Warns:
-            UserWarning: If inputs are bytes, channels seem to come first, labels may be regression targets, or inputs
+            UserWarning: If inputs are bytes, channels seem to come first, labels may be targets, or inputs
                 that the theory cannot tell apart have different labels, which bounds the accuracy of every network.
         """
         inputs = readable(x)
@@ -115,13 +127,15 @@ class Task:
         groups = require_integer("groups", groups, 1, 20_000)
         size = min(max_samples, inputs.shape[0], n_train)
         chosen = np.random.default_rng(seed).permutation(inputs.shape[0])[:size]
-        sample = Sample(sampled(inputs, chosen), labels.indices[chosen], groups)
-        for doubt in (*labels.doubts, *inputs.doubts, *doubts(sample.inputs, sample.labels)):
+        targets = None if labels.targets is None else labels.targets[chosen]
+        sample = Sample(sampled(inputs, chosen), labels.indices[chosen], groups, targets)
+        classes = sample.labels if targets is None else None
+        for doubt in (*labels.doubts, *inputs.doubts, *doubts(sample.inputs, classes)):
             warnings.warn(doubt, stacklevel=2)
         n_pixels = math.prod(inputs.shape[1:3]) if len(inputs.shape) == 4 else None
         n_classes, n_features = len(labels.frequencies), math.prod(inputs.shape[1:])
-        chance = float(labels.frequencies.max() / labels.frequencies.sum())
-        measured = cls(size, n_test, n_classes, n_features, n_pixels, Views(sample), chance)
+        n_targets = 0 if labels.targets is None else labels.targets.shape[1]
+        measured = cls(size, n_test, n_classes, n_features, n_pixels, Views(sample), labels.chance, n_targets)
         return measured if n_train == size else measured.at(n_train)
 
     def at(self, n_train: int) -> Task:
@@ -255,7 +269,8 @@ class Task:
         if values["format"] != FORMAT:
             raise ValueError(f"format: expected {FORMAT!r}, received {shown(values['format'])}")
         n_train = require_integer("n_train", values["n_train"], 2, 10**9)
-        n_classes = require_integer("n_classes", values["n_classes"], 2, 10**9)
+        n_targets = require_integer("n_targets", values.get("n_targets", 0), 0, 10**6)
+        n_classes = require_integer("n_classes", values["n_classes"], 0 if n_targets else 2, 10**9)
         n_pixels = values["n_pixels"]
         return cls(
             n_train=n_train,
@@ -265,4 +280,5 @@ class Task:
             n_pixels=None if n_pixels is None else require_integer("n_pixels", n_pixels, 1, 10**9),
             views=views_from_json(values["views"], n_train),
             chance=chance_from_json(values.get("chance"), n_classes),
+            n_targets=n_targets,
         )

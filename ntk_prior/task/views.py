@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ntk_prior._types import Array
 from ntk_prior.architecture import Architecture
 from ntk_prior.task.cosines import POWERS, gauss_nodes, weights_on
-from ntk_prior.task.hadamard import extrapolate, sketch
+from ntk_prior.task.hadamard import extrapolate, one_hot, sketch
 from ntk_prior.task.images import pixel_view
 from ntk_prior.task.inputs import normalised
 from ntk_prior.task.view import View
@@ -101,11 +101,13 @@ class Sample:
         inputs: Shape (n, features) or (n, height, width, channels).
         labels: Class indices, shape (n,).
         groups: Eigenvalue groups to keep.
+        targets: Those of a regression, shape (n, targets); None for classes.
     """
 
     inputs: NDArray[Any]
     labels: NDArray[np.int64]
     groups: int
+    targets: Array | None = None
 
     @property
     def names(self) -> tuple[ViewName, ...]:
@@ -119,9 +121,10 @@ class Sample:
     def view(self, name: ViewName) -> View:
         """Measure one."""
         inputs = normalised(self.inputs)
+        targets = one_hot(self.labels) if self.targets is None else self.targets
         if name == "fcn":
-            return whole_inputs(inputs, self.labels, self.groups)
-        return pixel_view(inputs, self.labels, self.groups, pooled=name == "cnn_pooled")
+            return whole_inputs(inputs, self.labels, targets, self.groups)
+        return pixel_view(inputs, self.labels, targets, self.groups, pooled=name == "cnn_pooled")
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +154,7 @@ class Carried:
         return replace(view, sketch=extrapolate(view.sketch, self.n_train))
 
 
-def whole_inputs(inputs: Array, labels: NDArray[Any], groups: int) -> View:
+def whole_inputs(inputs: Array, labels: NDArray[Any], targets: Array, groups: int) -> View:
     """The ``"fcn"`` view of normalised inputs."""
     flat = inputs.reshape(len(inputs), -1)
     cosines = np.clip(flat @ flat.T / flat.shape[1], -1.0, 1.0)
@@ -166,7 +169,7 @@ def whole_inputs(inputs: Array, labels: NDArray[Any], groups: int) -> View:
     none, one = np.zeros_like(nodes), np.ones(1)
     powers = np.empty((len(POWERS), *cosines.shape))
     np.cumprod(np.broadcast_to(cosines, powers.shape), axis=0, out=powers)
-    summary = sketch(powers, labels, groups)
+    summary = sketch(powers, targets, groups)
     return View(nodes, weights, on(samples[alike]), on(samples[~alike]), none, 1, one, one, summary)
 
 

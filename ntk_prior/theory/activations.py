@@ -44,6 +44,14 @@ def _silu_derivative(x: Array) -> Array:
     return gate * (1 + x * (1 - gate))
 
 
+def _elu(x: Array) -> Array:
+    return np.asarray(np.where(x > 0.0, x, np.expm1(np.minimum(x, 0.0))))
+
+
+def _elu_derivative(x: Array) -> Array:
+    return np.asarray(np.exp(np.minimum(x, 0.0)))
+
+
 def _tanh_derivative(x: Array) -> Array:
     return np.asarray(1 / np.cosh(np.clip(x, -300, 300)) ** 2)
 
@@ -58,6 +66,7 @@ _CLOSED = {
 _SMOOTH: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "tanh": (np.tanh, _tanh_derivative),
     "silu": (_silu, _silu_derivative),
+    "elu": (_elu, _elu_derivative),
 }
 
 

@@ -16,6 +16,8 @@ def silence(architecture: Architecture, task: Task, budget: Budget) -> str | Non
     """Why the theory says nothing of a configuration, or None where it speaks."""
     if budget.parametrization == "mup":
         return MUP
+    if budget.loss == "cross_entropy" and not task.n_classes:
+        return "cross-entropy needs classes, and the task is a regression: its loss is 'mse'"
     return budget.unknown or why_outside(architecture, task)
 
 

@@ -58,7 +58,7 @@ def eigenvalues(
     own = diagonal - share * within
     ritz = m * _ritz(diagonal - share * constant, share, arrays, work) + share * (nugget + shift)
     uniform = m * own - (m - 1) * share * mean_gap
-    signal = max(other - same, 0.0) * m / arrays.n_classes
+    signal = max(other - same, 0.0) * m / arrays.sides
     log_max = log_scale + math.log(max(ritz, uniform, share * top, 1e-300))
     return log_max, log_scale + math.log(max(own, 1e-300)), signal
 

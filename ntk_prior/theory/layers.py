@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ntk_prior._types import Array
 from ntk_prior.architecture import Architecture
-from ntk_prior.budget import Budget
+from ntk_prior.budget import USUAL_BETAS, Budget
 from ntk_prior.theory.activations import dual
 from ntk_prior.theory.jit import inner
 
@@ -20,7 +20,9 @@ class Row(Protocol):
     """One configuration in numbers, as compiled code reads it.
 
     The fields of ``Architecture`` and ``Budget``, NaN for None, flags in place of names, and ``code`` for the
-    activation (see ``activations.Dual``).
+    activation (see ``activations.Dual``). ``adaptive`` stands for Adam and its like, ``decoupled`` for AdamW,
+    ``falling`` for a schedule that ends at 0, ``beta`` for the first of ``betas``, and ``usual_betas`` for
+    their default.
     """
 
     weight_variance: float
@@ -39,9 +41,15 @@ class Row(Protocol):
     momentum: float
     batch_size: float
     width: float
-    adam: float
+    adaptive: float
     standard: float
     cross_entropy: float
+    weight_decay: float
+    decoupled: float
+    falling: float
+    warmup_steps: float
+    beta: float
+    usual_betas: float
 
 
 CONFIGURATION = np.dtype([(name, np.float64) for name in Row.__annotations__])
@@ -81,14 +89,20 @@ def plain_values(architecture: Architecture, budget: Budget) -> dict[str, Any]:
         "pooling": architecture.pooling,
         "layer_norm": architecture.normalization == "layer",
         "cnn": architecture.kind == "cnn",
-        "steps": budget.steps,
+        "steps": budget.n_steps,
         "learning_rate": number(budget.learning_rate),
         "momentum": budget.momentum,
         "batch_size": number(budget.batch_size),
         "width": number(budget.width),
-        "adam": budget.optimizer == "adam",
+        "adaptive": budget.is_adaptive,
         "standard": budget.parametrization == "standard",
         "cross_entropy": budget.loss == "cross_entropy",
+        "weight_decay": budget.weight_decay,
+        "decoupled": budget.optimizer == "adamw",
+        "falling": budget.schedule != "constant",
+        "warmup_steps": budget.warmup_steps,
+        "usual_betas": budget.betas == USUAL_BETAS,
+        "beta": 0.0 if budget.optimizer == "rmsprop" else budget.betas[0],
     }
 
 

@@ -87,7 +87,7 @@ def scratch(n: int) -> Scratch:
     return Scratch(eps=np.empty(n), gaps=np.empty(n), d_t=np.empty(n), d_d=np.empty(n), row=np.empty(ROW))
 
 
-class _Diagonals(NamedTuple):
+class Diagonals(NamedTuple):
     """The diagonals after some layers. Kernels are in units of exp(log_scale) q."""
 
     q: float
@@ -101,7 +101,7 @@ class _Diagonals(NamedTuple):
     log_scale: float
 
 
-class _Map(NamedTuple):
+class LayerMap(NamedTuple):
     """What a layer does to the kernels at one variance of its inputs."""
 
     t_1: float
@@ -143,19 +143,19 @@ def propagate(
     Returns:
         ``log_scale, diagonal, log_gap_scale, q`` as in ``Kernel``.
     """
-    at = _first_layer(net, cosines, nodes)
+    at = first_layer(net, cosines, nodes)
     plain = net.branch < 0.0
     # The nodes hold one 3 x 3 window's average already; a larger first window has averaged more.
-    level = _average_window(variances[0], net.spread_per_layer, group, spreads, variances, nodes)
+    level = average_window(variances[0], net.spread_per_layer, group, spreads, variances, nodes)
     last_change = 1.0
     # The readout changes the number of units, so that it is plain in a residual network too.
-    step = _map_at(net, at.q, plain or net.depth == 1, nodes.row)
+    step = map_at(net, at.q, plain or net.depth == 1, nodes.row)
     for layer in range(1, net.depth + 1):
         rest = net.depth - layer
-        at = _next_layer(net, step, at, 1.0 if rest > 0 else net.readout, nodes)
+        at = next_layer(net, step, at, 1.0 if rest > 0 else net.readout, nodes)
         if rest == 0:
             break
-        level = _average_window(level, (layer + 1) * net.spread_per_layer, group, spreads, variances, nodes)
+        level = average_window(level, (layer + 1) * net.spread_per_layer, group, spreads, variances, nodes)
         left = step.change * last_change  # over last_change - change: how far q still is from its fixed point
         last_change -= step.change
         moving = not plain or left > max(_STEADY * last_change, _ROUNDING)
@@ -166,24 +166,24 @@ def propagate(
                 return log_q + lift, p, log_q + gap_lift, at.q
         last_change = step.change
         if moving:
-            step = _map_at(net, at.q, plain or rest == 1, nodes.row)
+            step = map_at(net, at.q, plain or rest == 1, nodes.row)
     log_q = math.log(at.q) + at.log_beyond + at.log_scale
     return log_q, at.p, log_q, at.q
 
 
 @inner_piece
-def _first_layer(net: Layers, cosines: Array, nodes: Scratch) -> _Diagonals:
+def first_layer(net: Layers, cosines: Array, nodes: Scratch) -> Diagonals:
     """The first layer, which is linear in the inputs; fills ``nodes``."""
     q = net.weight_variance + net.bias_variance
     for j in range(cosines.size):
         nodes.eps[j] = min(max(net.weight_variance * (1.0 - cosines[j]) / q, 0.0), 2.0)
         nodes.gaps[j] = net.first * nodes.eps[j]
     p = (net.first * net.weight_variance + net.bias) / q
-    return _Diagonals(q=q, log_beyond=0.0, p=p, unit=1.0, log_scale=0.0)
+    return Diagonals(q=q, log_beyond=0.0, p=p, unit=1.0, log_scale=0.0)
 
 
 @inner_piece
-def _map_at(net: Layers, q: float, direct: bool, row: Array) -> _Map:
+def map_at(net: Layers, q: float, direct: bool, row: Array) -> LayerMap:
     """What a layer does to kernels whose diagonal is ``q``.
 
     Args:
@@ -201,7 +201,7 @@ def _map_at(net: Layers, q: float, direct: bool, row: Array) -> _Map:
     # The new diagonal is the old one times ``keep`` plus the branch times ``add``; a plain layer is all branch.
     q_next = fresh if direct else q + net.branch * fresh
     inverse = 1.0 / q_next
-    return _Map(
+    return LayerMap(
         t_1=t_1,
         d_1=d_1,
         w=w,
@@ -216,7 +216,7 @@ def _map_at(net: Layers, q: float, direct: bool, row: Array) -> _Map:
 
 
 @inner_piece
-def _next_layer(net: Layers, step: _Map, at: _Diagonals, weight: float, nodes: Scratch) -> _Diagonals:
+def next_layer(net: Layers, step: LayerMap, at: Diagonals, weight: float, nodes: Scratch) -> Diagonals:
     """One more layer.
 
     Args:
@@ -251,11 +251,11 @@ def _next_layer(net: Layers, step: _Map, at: _Diagonals, weight: float, nodes: S
         log_scale += math.log(_RESCALE)
         for j in range(n):
             gaps[j] /= _RESCALE
-    return _Diagonals(q=q, log_beyond=log_beyond, p=p, unit=unit, log_scale=log_scale)
+    return Diagonals(q=q, log_beyond=log_beyond, p=p, unit=unit, log_scale=log_scale)
 
 
 @inner
-def _end(net: Layers, step: _Map, at: _Diagonals, rest: int, nodes: Scratch) -> tuple[bool, float, float, float]:
+def _end(net: Layers, step: LayerMap, at: Diagonals, rest: int, nodes: Scratch) -> tuple[bool, float, float, float]:
     """The last ``rest`` layers in closed form, if the nodes are where there is one.
 
     Returns:
@@ -287,7 +287,7 @@ def _end(net: Layers, step: _Map, at: _Diagonals, rest: int, nodes: Scratch) -> 
 
 
 @inner_piece
-def _average_window(level: float, spread: float, group: int, spreads: Array, variances: Array, nodes: Scratch) -> float:
+def average_window(level: float, spread: float, group: int, spreads: Array, variances: Array, nodes: Scratch) -> float:
     """Average the positions of each group once more.
 
     Args:

@@ -13,6 +13,7 @@ from ntk_prior.task.views import ViewName
 from ntk_prior.theory.jit import inner
 from ntk_prior.theory.layers import Row, window_of
 from ntk_prior.theory.recursion import Scratch, scratch
+from ntk_prior.theory.sign_descent import LayerScratch, layer_scratch
 
 
 class Modes(NamedTuple):
@@ -38,6 +39,8 @@ class TaskArrays(NamedTuple):
     variances: Array
     fits: Fits
     across: Array
+    apart: Array
+    """``across`` less ``within``: weights whose sum of gaps is the mean gap between inputs, pixels pooled."""
     same_class: Array
     other_class: Array
     within: Array
@@ -50,7 +53,10 @@ class TaskArrays(NamedTuple):
     leading: Array
     self_share: float
     n_train: int
-    n_classes: int
+    sides: int
+    """Classes, or the two halves of a regression's targets, which ``same_class`` and ``other_class`` tell apart."""
+    n_outputs: int
+    target_variance: float
     n_features: int
     n_pixels: int
 
@@ -59,6 +65,7 @@ class Workspace(NamedTuple):
     """Arrays that ``eigenvalues`` works in."""
 
     nodes: Scratch
+    layers: LayerScratch
     lam: Array
     """Eigenvalue of each group, shape (groups,)."""
     fit: Array
@@ -85,6 +92,7 @@ def arrays_of(task: Task, name: ViewName) -> TaskArrays:
         variances=contiguous(view.variances),
         fits=Fits(*map(contiguous, view.fits)),
         across=contiguous(view.across),
+        apart=contiguous(view.across - view.within),
         same_class=contiguous(view.same_class),
         other_class=contiguous(view.other_class),
         within=contiguous(view.within),
@@ -96,7 +104,9 @@ def arrays_of(task: Task, name: ViewName) -> TaskArrays:
         leading=contiguous(summary.leading).reshape(len(summary.leading), -1),
         self_share=1.0 - float(view.within.sum()),
         n_train=task.n_train,
-        n_classes=task.n_classes,
+        sides=task.n_classes or 2,
+        n_outputs=task.n_outputs,
+        target_variance=task.target_variance,
         n_features=task.n_features,
         n_pixels=task.n_pixels or 1,
     )
@@ -113,6 +123,7 @@ def workspace(arrays: TaskArrays) -> Workspace:
     size, terms = arrays.uniform.size, arrays.fits.nugget.size
     return Workspace(
         nodes=scratch(arrays.cosines.size),
+        layers=layer_scratch(arrays.cosines.size),
         lam=np.empty(arrays.modes.counts.size),
         fit=np.empty(terms),
         tried=np.empty(terms),

@@ -49,6 +49,9 @@ _PLAIN = {int, float, type(None), np.float64, np.float32, np.int64, np.int32}
 _BLOCK = 1 << 17
 """Rows held in memory as intermediate numbers at a time."""
 
+_NUMBERS = ("trainability", "generalization", "expected_score", "support")
+"""Numbers of a table that ``Feasibility`` has None for where they are not known."""
+
 _OUTSIDE = list(Verdict).index(Verdict.OUTSIDE_THEORY)
 
 
@@ -60,6 +63,7 @@ class FeasibilityTable(NamedTuple):
     Attributes:
         trainability, generalization, score: Masked float64 arrays, shape (n,), in [0, 1]; see ``Feasibility``.
         verdict_code: Indices into ``tuple(Verdict)``, shape (n,), int8.
+        expected_score, support: Masked float64 arrays, shape (n,), in [0, 1]; see ``Feasibility``.
         threshold: What both probabilities had to reach.
     """
 
@@ -67,6 +71,8 @@ class FeasibilityTable(NamedTuple):
     generalization: np.ma.MaskedArray[Any, Any]
     score: np.ma.MaskedArray[Any, Any]
     verdict_code: NDArray[np.int8]
+    expected_score: np.ma.MaskedArray[Any, Any]
+    support: np.ma.MaskedArray[Any, Any]
     threshold: float = DEFAULT_THRESHOLD
 
     @property
@@ -84,7 +90,7 @@ def tabulate(found: Sequence[Feasibility], threshold: float) -> FeasibilityTable
 
     order = list(Verdict)
     codes = np.array([order.index(feasibility.verdict) for feasibility in found], dtype=np.int8)
-    return _masked(column("trainability"), column("generalization"), codes, threshold)
+    return _masked({name: column(name) for name in _NUMBERS}, codes, threshold)
 
 
 def score_columns(
@@ -113,12 +119,14 @@ def score_columns(
     checked = {name: _checked(name, entries[name]) for name in FIELDS if name in entries}
     numbers = {name: column for name, column in checked.items() if isinstance(CHECKS[name], Range)}
     names = {name: column for name, column in checked.items() if name not in numbers}
-    trainability, generalization = np.full(n, np.nan), np.full(n, np.nan)
+    whole = {name: np.full(n, np.nan) for name in _NUMBERS}
     codes = np.full(n, _OUTSIDE, dtype=np.int8)
     for choice, rows in _groups(names, n):
         for start in range(0, len(rows), _BLOCK):
             block = rows[start : start + _BLOCK]
-            part = _filled({name: column[block] for name, column in numbers.items()}, choice, budget)
+            own = {name: column[block] for name, column in numbers.items()}
+            _require_one_length(own, budget, block)
+            part = _filled(_in_steps(own, budget, task.n_train), choice, budget)
             _require_together(part, choice, budget, block)
             known = _has_all(REQUIRED, part, len(block))
             if not known.all():
@@ -126,9 +134,10 @@ def score_columns(
             found = _probabilities_of_block(part, choice, task, budget, calibration or shipped_calibration())
             if found is not None:
                 found = hide_idle_bounds(found, threshold)
-                trainability[block], generalization[block] = found.trainability, found.generalization
+                for name, column in whole.items():
+                    column[block] = getattr(found, name)
                 codes[block] = verdict_codes(found, threshold)
-    return _masked(trainability, generalization, codes, threshold)
+    return _masked(whole, codes, threshold)
 
 
 def _probabilities_of_block(
@@ -138,7 +147,7 @@ def _probabilities_of_block(
     if not len(numbers.get("depth", ())):
         return None
     first = {**choice, **_row(numbers, 0)}
-    architecture, spent = architecture_of(first), budget_of(first, budget)
+    architecture, spent = architecture_of(first), budget_of(first, budget).in_steps(task.n_train)
     if silence(architecture, task, spent):
         return None
     code, slope, table = dual(architecture.activation, architecture.slope)
@@ -147,7 +156,36 @@ def _probabilities_of_block(
         values["slope"] = slope
     rows = encode(values)
     found = estimates_of_rows(rows, table, task, view_name(architecture))
-    return calibration.probabilities_of_rows(found, rows)
+    return calibration.probabilities_of_rows(found, rows, table, task)
+
+
+def _require_one_length(own: Mapping[str, Array], budget: Budget, rows: Rows) -> None:
+    """Refuse a row that sets both steps and epochs.
+
+    Raises:
+        ValueError: If there is one; it is named.
+    """
+    if {"steps", "epochs"} <= own.keys():
+        for position in np.flatnonzero(~np.isnan(own["steps"]) & ~np.isnan(own["epochs"]))[:1]:
+            both = {name: int(own[name][position]) for name in ("steps", "epochs")}
+            naming_row(int(rows[position]), budget_of, both, budget)
+
+
+def _in_steps(own: Mapping[str, Array], budget: Budget, n_train: int) -> dict[str, Array]:
+    """Columns whose epochs, or those of the budget, are counted in steps."""
+    columns = dict(own)
+    epochs = columns.pop("epochs", None)
+    if (epochs is None and budget.epochs is None) or not columns:
+        return columns
+    unset = np.full(len(next(iter(columns.values()))), np.nan)
+    epochs, steps = unset if epochs is None else epochs, columns.get("steps", unset)
+    batch = columns.get("batch_size", unset)
+    if budget.batch_size is not None:
+        batch = np.where(np.isnan(batch), budget.batch_size, batch)
+    if budget.epochs is not None:
+        epochs = np.where(np.isnan(epochs) & np.isnan(steps), budget.epochs, epochs)
+    per_epoch = np.where(np.isnan(batch), 1.0, np.ceil(n_train / batch))
+    return {**columns, "steps": np.where(np.isnan(epochs), steps, epochs * per_epoch)}
 
 
 def _filled(numbers: Mapping[str, Array], choice: Mapping[str, Any], budget: Budget) -> dict[str, Array]:
@@ -157,7 +195,7 @@ def _filled(numbers: Mapping[str, Array], choice: Mapping[str, Any], budget: Bud
     for name, column in numbers.items():
         default = getattr(spent, name) if name in BUDGET_FIELDS else _DEFAULTS.get(name)
         filled[name] = column if default is None else np.where(np.isnan(column), default, column)
-    if spent.optimizer == "adam":
+    if spent.is_adaptive:
         filled.pop("momentum", None)
     return filled
 
@@ -293,10 +331,11 @@ def _groups(names: Mapping[str, NDArray[Any]], n: int) -> Iterator[tuple[dict[st
         yield {name: value for name, value in zip(names, choice, strict=True) if value is not None}, rows
 
 
-def _masked(trainability: Array, generalization: Array, codes: NDArray[np.int8], threshold: float) -> FeasibilityTable:
+def _masked(whole: Mapping[str, Array], codes: NDArray[np.int8], threshold: float) -> FeasibilityTable:
     """A table of columns that hold NaN where nothing is known."""
-    columns = (trainability, generalization, np.fmin(trainability, generalization))
-    trainable, general, score = (
-        np.ma.MaskedArray(np.where(np.isnan(column), 1.0, column), mask=np.isnan(column)) for column in columns
-    )
-    return FeasibilityTable(trainable, general, score, codes, threshold)
+    columns = {**whole, "score": np.fmin(whole["trainability"], whole["generalization"])}
+    masked = {
+        name: np.ma.MaskedArray(np.where(np.isnan(column), 1.0, column), mask=np.isnan(column))
+        for name, column in columns.items()
+    }
+    return FeasibilityTable(**masked, verdict_code=codes, threshold=threshold)

@@ -4,11 +4,6 @@ Two models turn the theory's estimates of a configuration into the probability t
 that it generalizes: gradient-boosted trees (scikit-learn's ``HistGradientBoostingClassifier``), constrained to be
 monotone in every direction in which the theory is. The shipped ones were fitted to real trainings on CIFAR-10 by
 ``studies.calibration.fit``. Your own finished trials then shift and stretch their log-odds.
-
-References:
-    Platt, "Probabilistic outputs for support vector machines", 1999 (shifting and stretching log-odds).
-    Huang, Stein, Rubin and Kou, "Catalytic prior distributions", arXiv 2004.03106 (shrinkage by weighted predictions of
-    a simpler model, here of the shipped one).
 """
 
 from __future__ import annotations
@@ -16,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -28,20 +23,20 @@ from numpy.typing import ArrayLike, NDArray
 from ntk_prior._types import Array
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.checks import require_integer, require_real, shown
+from ntk_prior.checks import require_integer, shown
+from ntk_prior.task.task import Task
+from ntk_prior.theory.layers import encode_one
 from ntk_prior.theory.spectrum import LARGEST
 from ntk_prior.verdict.estimates import Estimates
+from ntk_prior.verdict.model import PSEUDO_TRIALS, Model, model_from_json, model_to_json, probability
 from ntk_prior.verdict.outcomes import Outcome, Reliability, reliability, split
+from ntk_prior.verdict.practice import MIN_SUPPORT, Practice, covered_rows, features_of_rows, is_covered
 from ntk_prior.verdict.schedule import WIDTH_GAIN
-from ntk_prior.verdict.trees import Trees, sums, trees_from_json, trees_to_json
 
-PSEUDO_TRIALS = 30.0
-"""So many finished trials of your own count as much as the shipped calibration."""
+FORMAT = "ntk-prior calibration 3"
 
-FORMAT = "ntk-prior calibration 2"
-
-FORMER_FORMAT = "ntk-prior calibration 1"
-"""Files of this format are still read: their features are the same ones under other names."""
+FORMER_FORMATS = ("ntk-prior calibration 1", "ntk-prior calibration 2")
+"""Files of these formats are still read: features have other names in the first, and neither knows of practice."""
 
 FORMER_NAMES = {
     "calm": "rate_margin",
@@ -50,7 +45,7 @@ FORMER_NAMES = {
     "carried_ranking": "ranking_at_infinite_width",
     "stout": "negative_aspect_ratio",
 }
-"""What features are called in the former format, to what they are called now."""
+"""What features are called in the first format, to what they are called now."""
 
 FEATURES = (
     "learnt",
@@ -134,6 +129,18 @@ class NetworkSize(NamedTuple):
         return cls(rows["depth"], rows["width"], np.where(rows["cnn"] > 0, rows["kernel_size"] ** 2, 1.0))
 
 
+class Lessons(NamedTuple):
+    """Finished trials as models learn from them.
+
+    Attributes:
+        seen: Their features, shape (n, features).
+        outcomes: What became of them, n of them.
+    """
+
+    seen: Array
+    outcomes: Sequence[Outcome]
+
+
 class Probabilities(NamedTuple, Generic[N]):
     """What is expected of one configuration, or of n (arrays of shape (n,)), after calibration.
 
@@ -142,12 +149,38 @@ class Probabilities(NamedTuple, Generic[N]):
             correlation between outputs and training labels where that is below ``OUT_OF_REACH``.
         generalization: Probability that it generalizes if it trains; NaN where it is not known, as under Adam.
         learnt, stability: Of the ``Estimates`` behind them. They tell verdicts apart that refuse for different reasons.
+        expected_score: Test score that is expected, relative to the best known on the task; NaN where it is not known.
+        score_error: Standard deviation of scores from that.
+        support: How well the evidence covers it, in [0, 1]; NaN in the laboratory's regime, where theory speaks.
+        fault: ``TOO_FAST_COLLAPSES`` or ``TOO_FAST_DIVERGES`` where a smaller rate would do better, else 0.
     """
 
     trainability: N
     generalization: N
     learnt: N
     stability: N
+    expected_score: N
+    score_error: N
+    support: N
+    fault: N
+
+
+TOO_FAST_COLLAPSES, TOO_FAST_DIVERGES = 1.0, 2.0
+
+
+def _of_theory(trainability: Array, generalization: Array, found: Estimates) -> Probabilities[Array]:
+    """Probabilities where no trainings of practice have a say."""
+    unknown = np.full_like(trainability, np.nan)
+    return Probabilities(
+        trainability,
+        generalization,
+        found.learnt,
+        found.stability,
+        unknown,
+        unknown,
+        unknown,
+        np.zeros_like(trainability),
+    )
 
 
 def features(found: Estimates, size: NetworkSize) -> Array:
@@ -181,56 +214,6 @@ def features(found: Estimates, size: NetworkSize) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
-    """A probability that never falls as a feature grows.
-
-    Attributes:
-        trees: Their sum and ``intercept`` are log-odds.
-        intercept: See above.
-        slope, shift: Your own trials turn these log-odds into ``slope`` times them plus ``shift``.
-    """
-
-    trees: Trees
-    intercept: float
-    slope: float = 1.0
-    shift: float = 0.0
-
-    def log_odds(self, rows: Array) -> Array:
-        """Log-odds of rows of features, shape (n, features) to (n,)."""
-        return self.slope * (self.intercept + sums(self.trees, rows)) + self.shift
-
-    def adjust(self, rows: Array, outcomes: NDArray[np.bool_]) -> Model:
-        """The model with its log-odds shifted and stretched to fit some outcomes.
-
-        Its own predictions at the same rows count as ``PSEUDO_TRIALS`` more outcomes, so that a few trials shift it
-        little, and outcomes of one kind alone do not carry it away.
-
-        Args:
-            rows: Features, shape (n, features).
-            outcomes: Shape (n,).
-        """
-        from sklearn.linear_model import LogisticRegression  # takes a second to import, which scoring need not wait for
-
-        n = len(outcomes)
-        if n == 0:
-            return self
-        before = self.log_odds(rows)
-        expected, weight = probability(before), np.full(n, PSEUDO_TRIALS / n)
-        fit = LogisticRegression(C=1e3).fit(
-            np.tile(before, 3)[:, None],
-            np.concatenate([outcomes, np.ones(n, dtype=bool), np.zeros(n, dtype=bool)]),
-            np.concatenate([np.ones(n), weight * expected, weight * (1.0 - expected)]),
-        )
-        # Outcomes against the model flatten it; they do not turn it round.
-        slope = max(float(fit.coef_[0, 0]), 0.0)
-        shift = float(fit.intercept_[0])
-        if slope == 0.0:
-            rate = (float(np.sum(outcomes)) + PSEUDO_TRIALS * float(np.mean(expected))) / (n + PSEUDO_TRIALS)
-            shift = math.log(rate / (1.0 - rate))
-        return replace(self, slope=slope * self.slope, shift=slope * self.shift + shift)
-
-
-@dataclass(frozen=True, eq=False)
 class Calibration:
     """Makes two probabilities of what the theory estimates of a configuration.
 
@@ -248,15 +231,17 @@ class Calibration:
     Attributes:
         trains: That a network trains.
         generalizes: That a network which trains generalizes.
+        practice: The models of trainings as people run them.
         trials: Finished trials of one's own that have shifted the shipped calibration.
     """
 
     trains: Model
     generalizes: Model
+    practice: Practice
     trials: int = 0
 
     def probabilities(
-        self, found: Estimates, architecture: Architecture | None, budget: Budget
+        self, found: Estimates, architecture: Architecture | None, budget: Budget, task: Task
     ) -> Probabilities[float]:
         """Probabilities for one configuration.
 
@@ -264,16 +249,56 @@ class Calibration:
             found: The theory's estimates of it.
             architecture: The network; None for the very network whose kernel was measured.
             budget: The training.
+            task: What it is trained on.
         """
-        if budget.optimizer == "adam":
+        if architecture is not None and is_covered(budget):
+            known = self._in_practice(found, *encode_one(architecture, budget), task)
+        elif budget.is_adaptive:
             known = bound_under_adam(found)
         else:
             known = self._apply(found, NetworkSize.for_network(architecture, budget))
         return Probabilities(*(float(np.ravel(column)[0]) for column in known))
 
-    def probabilities_of_rows(self, found: Estimates, rows: NDArray[np.void]) -> Probabilities[Array]:
-        """Probabilities for n configurations made by ``layers.encode`` that share an optimiser."""
-        return bound_under_adam(found) if rows["adam"][0] > 0 else self._apply(found, NetworkSize.for_rows(rows))
+    def probabilities_of_rows(
+        self, found: Estimates, rows: NDArray[np.void], table: Array, task: Task
+    ) -> Probabilities[Array]:
+        """Probabilities for n configurations made by ``layers.encode`` that share an optimiser and an activation.
+
+        Args:
+            found: The theory's estimates of them.
+            rows: The configurations.
+            table: Of the activation's dual.
+            task: What they are trained on.
+        """
+        covered = covered_rows(rows)
+        if covered.all():
+            return self._in_practice(found, rows, table, task)
+        adaptive = rows["adaptive"][0] > 0
+        known = bound_under_adam(found) if adaptive else self._apply(found, NetworkSize.for_rows(rows))
+        if not covered.any():
+            return known
+        columns = [np.array(np.broadcast_to(column, len(rows)), dtype=np.float64) for column in known]
+        part = Estimates(*(np.asarray(column)[covered] for column in found))
+        for column, values in zip(columns, self._in_practice(part, rows[covered], table, task), strict=True):
+            column[covered] = values
+        return Probabilities(*columns)
+
+    def _in_practice(self, found: Estimates, rows: NDArray[np.void], table: Array, task: Task) -> Probabilities[Array]:
+        """Probabilities where trainings of practice cover a configuration, and silence, or a bound, elsewhere."""
+        known = self.practice.prospects(features_of_rows(found, rows, table, task))
+        silent = known.support < MIN_SUPPORT
+        bounds = bound_under_adam(found).trainability if rows["adaptive"][0] > 0 else np.nan
+        gentle = (rows["adaptive"] > 0) | (rows["cross_entropy"] > 0)
+        return Probabilities(
+            np.where(silent, bounds, known.trains),
+            np.where(silent, np.nan, known.generalizes),
+            np.broadcast_to(found.learnt, len(rows)),
+            np.ones(len(rows)),
+            np.where(silent, np.nan, known.expected_score),
+            np.where(silent, np.nan, known.score_error),
+            known.support,
+            np.where(known.too_fast, np.where(gentle, TOO_FAST_COLLAPSES, TOO_FAST_DIVERGES), 0.0),
+        )
 
     def _apply(self, found: Estimates, size: NetworkSize) -> Probabilities[Array]:
         rows = features(found, size)
@@ -282,34 +307,43 @@ class Calibration:
         # finite.
         hopeless = (np.asarray(found.log_overshoot) > _OVERSHOOTS) | (np.asarray(found.log_kappa) >= LARGEST)
         trains = np.where(hopeless, 0.0, trains)
-        return Probabilities(trains, generalizes, found.learnt, found.stability)
+        return _of_theory(trains, generalizes, found)
 
-    def adjust(self, rows: Array, outcomes: Sequence[Outcome]) -> Calibration:
+    def adjust(self, theory: Lessons, practice: Lessons) -> Calibration:
         """This calibration, shifted by finished trials; the more trials, the larger the shift.
 
         Args:
-            rows: Their features, shape (n, features).
-            outcomes: What became of them, n of them.
+            theory: Trials whose probabilities are those of the laboratory's models.
+            practice: Trials whose probabilities are those of ``practice``.
         """
-        trained, known, good = split(outcomes)
+        trained, known, good = split(theory.outcomes)
         return Calibration(
-            self.trains.adjust(rows, trained),
-            self.generalizes.adjust(rows[known], good[known]),
-            self.trials + len(outcomes),
+            self.trains.adjust(theory.seen, trained),
+            self.generalizes.adjust(theory.seen[known], good[known]),
+            self.practice.adjust(practice.seen, practice.outcomes),
+            self.trials + len(theory.outcomes) + len(practice.outcomes),
         )
 
-    def report(self, rows: Array, outcomes: Sequence[Outcome], skipped: int = 0) -> CalibrationReport:
+    def report(self, theory: Lessons, practice: Lessons, skipped: int = 0) -> CalibrationReport:
         """How well this calibration predicts finished trials.
 
         Args:
-            rows, outcomes: As for ``adjust``.
+            theory, practice: As for ``adjust``.
             skipped: Trials that are not among them.
         """
-        trained, known, good = split(outcomes)
-        used = len(outcomes)
+        expected: dict[str, list[Array]] = {"trains": [], "generalizes": []}
+        became: dict[str, list[NDArray[np.bool_]]] = {"trains": [], "generalizes": []}
+        for models, lessons in ((self, theory), (self.practice, practice)):
+            trained, known, good = split(lessons.outcomes)
+            expected["trains"].append(probability(models.trains.log_odds(lessons.seen)))
+            expected["generalizes"].append(probability(models.generalizes.log_odds(lessons.seen[known])))
+            became["trains"].append(trained)
+            became["generalizes"].append(good[known])
+        used = len(theory.outcomes) + len(practice.outcomes)
+        found = {name: reliability(np.concatenate(expected[name]), np.concatenate(became[name])) for name in expected}
         return CalibrationReport(
-            reliability(probability(self.trains.log_odds(rows)), trained),
-            reliability(probability(self.generalizes.log_odds(rows[known])), good[known]),
+            found["trains"],
+            found["generalizes"],
             used,
             skipped,
             max(int(PSEUDO_TRIALS) - self.trials - used, 0),
@@ -317,8 +351,9 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """The calibration as JSON-serialisable values."""
-        models = {name: _model_to_json(getattr(self, name)) for name in ("trains", "generalizes")}
-        return {"format": FORMAT, "features": list(FEATURES), **models, "trials": self.trials}
+        models = {name: model_to_json(getattr(self, name)) for name in ("trains", "generalizes")}
+        practice = self.practice.to_json()
+        return {"format": FORMAT, "features": list(FEATURES), **models, "practice": practice, "trials": self.trials}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Calibration:
@@ -328,13 +363,14 @@ class Calibration:
             KeyError, TypeError, ValueError: If the values are not those of a calibration.
         """
         names = tuple(values["features"])
-        if values["format"] == FORMER_FORMAT:
+        if values["format"] == FORMER_FORMATS[0]:
             names = tuple(FORMER_NAMES.get(name, name) for name in names)
-        if values["format"] not in (FORMAT, FORMER_FORMAT) or names != FEATURES:
+        if values["format"] not in (FORMAT, *FORMER_FORMATS) or names != FEATURES:
             raise ValueError(f"format: expected {FORMAT!r} of {FEATURES}, received {shown(values['format'])}")
         return cls(
-            _model_from_json("trains", values["trains"]),
-            _model_from_json("generalizes", values["generalizes"]),
+            model_from_json("trains", values["trains"], len(FEATURES)),
+            model_from_json("generalizes", values["generalizes"], len(FEATURES)),
+            Practice.from_json(values["practice"]) if values["format"] == FORMAT else shipped_calibration().practice,
             require_integer("trials", values["trials"], 0, 10**9),
         )
 
@@ -351,7 +387,7 @@ def bound_under_adam(found: Estimates) -> Probabilities[Array]:
     """
     bound = np.asarray(found.trainability, dtype=np.float64)
     trainability = np.where(bound < OUT_OF_REACH, bound, np.nan)
-    return Probabilities(trainability, np.full_like(bound, np.nan), found.learnt, found.stability)
+    return _of_theory(trainability, np.full_like(bound, np.nan), found)
 
 
 @cache
@@ -359,20 +395,3 @@ def shipped_calibration() -> Calibration:
     """The calibration that comes with the package, fitted to trainings on CIFAR-10."""
     text = resources.files("ntk_prior.verdict").joinpath("calibration.json").read_text(encoding="utf-8")
     return Calibration.from_json(json.loads(text))
-
-
-def probability(log_odds: Array) -> Array:
-    """The logistic function (SciPy's takes longer to import than a verdict)."""
-    return np.asarray(np.exp(-np.logaddexp(0.0, -log_odds)))
-
-
-def _model_to_json(model: Model) -> dict[str, Any]:
-    numbers = {"intercept": model.intercept, "slope": model.slope, "shift": model.shift}
-    return {**numbers, "trees": trees_to_json(model.trees)}
-
-
-def _model_from_json(name: str, values: Mapping[str, Any]) -> Model:
-    trees = trees_from_json(values["trees"], len(FEATURES))
-    slope = require_real(f"{name}: slope", values["slope"], 0.0, 1e6)
-    intercept, shift = (require_real(f"{name}: {key}", values[key], -1e6, 1e6) for key in ("intercept", "shift"))
-    return Model(trees, intercept, slope, shift)

@@ -25,9 +25,10 @@ from ntk_prior.task.task import Task
 from ntk_prior.task.views import ViewName, view_name
 from ntk_prior.theory.eigenvalues import eigenvalues
 from ntk_prior.theory.jit import PER_CALL, PER_CONFIGURATION, entry_summing, inlined, inner, inner_summing, on_all_cores
-from ntk_prior.theory.layers import encode_one, layers_of_row
+from ntk_prior.theory.layers import Layers, Row, encode_one, layers_of_row, window_of
 from ntk_prior.theory.measured import MeasuredSpectrum
 from ntk_prior.theory.recursion import propagate
+from ntk_prior.theory.sign_descent import MAX_DEPTH, layer_kernels, sign_speeds
 from ntk_prior.theory.spectrum import LARGEST, saturated
 from ntk_prior.theory.task_arrays import (
     Modes,
@@ -39,7 +40,7 @@ from ntk_prior.theory.task_arrays import (
     readout_fan_of,
     workspace,
 )
-from ntk_prior.verdict.schedule import Schedule, schedule_of, schedule_of_own_kernel, schedule_of_row
+from ntk_prior.verdict.schedule import Schedule, effective_steps, schedule_of, schedule_of_own_kernel, schedule_of_row
 
 _LARGEST_LOG, _LARGEST_NUMBER = 1e15, 1e300
 """Logarithms and numbers beyond these are taken for overflows."""
@@ -75,6 +76,10 @@ class Estimates(NamedTuple):
         generalization_at_infinite_width: In [0, 1].
         ranking_at_infinite_width: The same as a correlation, by leave-one-out: what the test accuracy follows. In
             [0, 1], relative to the best kernel's.
+        log_speed: ln of how far the steps of the budget would carry the outputs along the labels at the initial speed,
+            in units of the labels' size. Of Adam and its like by ``theory.sign_descent``, -LARGEST where it is unknown.
+        log_kick: ln of how much a step moves what all inputs share, relative to the labels' size: ``log_excess`` of
+            gradient descent, where 0 is the limit of stability; of Adam and its like as ``log_speed``.
     """
 
     trainability: Any
@@ -87,6 +92,8 @@ class Estimates(NamedTuple):
     ranked: Any
     generalization_at_infinite_width: Any
     ranking_at_infinite_width: Any
+    log_speed: Any
+    log_kick: Any
 
 
 _HOPELESS = Estimates(
@@ -100,8 +107,13 @@ _HOPELESS = Estimates(
     ranked=0.0,
     generalization_at_infinite_width=0.0,
     ranking_at_infinite_width=0.0,
+    log_speed=-LARGEST,
+    log_kick=-math.log(2.0),
 )
 """Of a kernel that is not finite: it learns nothing at any rate."""
+
+
+SPEED, KICK = Estimates._fields.index("log_speed"), Estimates._fields.index("log_kick")
 
 
 @lru_cache(maxsize=64)
@@ -151,6 +163,35 @@ def estimate_rows(
             found = _estimate(log_gap, log_max, log_own, work.lam, schedule, arrays.modes, best)
         for field in range(out.shape[0]):
             out[field, i] = found[field]
+        if row.adaptive > 0.0:
+            out[SPEED, i], out[KICK, i] = _sign_descent(row, net, arrays, work)
+
+
+@inner_summing
+def _sign_descent(row: Row, net: Layers, arrays: TaskArrays, work: Workspace) -> tuple[float, float]:
+    """``log_speed`` and ``log_kick`` of a training by Adam or its like; -LARGEST each where they are not known.
+
+    Args:
+        row, net: The configuration.
+        arrays: The task.
+        work: ``nodes`` and ``lam`` as ``propagate`` and ``eigenvalues`` left them.
+    """
+    if not (row.standard > 0.0 and row.width > 0.0 and row.learning_rate > 0.0 and net.depth <= MAX_DEPTH):
+        return -LARGEST, -LARGEST
+    gap = quotient = 0.0
+    for j in range(arrays.apart.size):
+        gap += arrays.apart[j] * work.nodes.gaps[j]
+    for i in range(work.lam.size):
+        quotient += arrays.modes.energy[i] * work.lam[i]
+    alignment = quotient / max(gap, 1e-12 * quotient) if quotient > 0.0 else 1.0
+    window, fan = window_of(row), first_fan_of(row, arrays)
+    sizes = (row.width * fan, row.width * row.width * window, readout_fan_of(row, arrays) * arrays.n_outputs)
+    log_q = layer_kernels(net, arrays.cosines, arrays.group, arrays.spreads, arrays.variances, work.nodes, work.layers)
+    speeds = sign_speeds(work.layers, net.depth, log_q, arrays.apart, alignment, sizes)
+    rate = row.learning_rate * math.sqrt(row.width * window / row.weight_variance)
+    labels = math.sqrt(arrays.n_train * arrays.target_variance)
+    speed = math.log(max(rate * effective_steps(row) * speeds.labels / labels, 1e-300))
+    return speed, math.log(max(rate * speeds.top, 1e-300))
 
 
 @inner
@@ -190,11 +231,12 @@ def _estimate(
     log_overshoot = log_excess - math.log(schedule.trains_up_to)
     stability = min(max(1.0 - log_overshoot / math.log(2.0), 0.0), 1.0)
     log_time = min(log_limit + min(log_excess, 0.0) + math.log(schedule.time) + log_gap, 600.0)
-    mean = top = 0.0
+    mean = top = pull = 0.0
     bottom = lam[0]
     for i in range(lam.size):
         mean += modes.counts[i] * lam[i] / m
         top, bottom = max(top, lam[i]), min(bottom, lam[i])
+        pull += modes.energy[i] * lam[i]
     time = math.exp(log_time)
     # So short a training is linear, and rankings do not depend on its length any more.
     no_less = max(time, _LINEAR / top)
@@ -231,6 +273,8 @@ def _estimate(
         ranked=_share(aligned / math.sqrt(max(length, 1e-300))),
         generalization_at_infinite_width=_share(wide_r2 / best),
         ranking_at_infinite_width=_share(ranking / math.sqrt(best)),
+        log_speed=log_limit + log_excess + math.log(schedule.time) + log_gap + math.log(pull),
+        log_kick=log_excess,
     )
 
 
@@ -352,7 +396,14 @@ def estimates_from_spectrum(
         arrays, best = arrays_of_view(task, view_name(architecture))
         schedule = schedule_of(rows[0], table, arrays)
     lam = np.maximum(np.ascontiguousarray(lam), math.exp(-LARGEST))
-    return estimate_modes(math.log(unit), log_max, log_own, lam, schedule, modes(counts, energy), best)
+    found = estimate_modes(math.log(unit), log_max, log_own, lam, schedule, modes(counts, energy), best)
+    if not budget.is_adaptive:
+        return found
+    # The layers' shares, which decide how signs move outputs, are not in a spectrum.
+    if architecture is None:
+        return found._replace(log_speed=-LARGEST, log_kick=-LARGEST)
+    own = estimate(architecture, task, budget)
+    return found._replace(log_speed=own.log_speed, log_kick=own.log_kick)
 
 
 def max_learning_rate(architecture: Architecture, task: Task, budget: Budget) -> float:
@@ -385,6 +436,7 @@ def max_learning_rate(architecture: Architecture, task: Task, budget: Budget) ->
         raise ValueError(
             f"expected a training and a network that the theory knows: {budget.unknown or architecture.unknown}"
         )
-    if budget.optimizer == "adam":
+    if budget.is_adaptive:
         raise ValueError("optimizer: expected 'sgd' or 'momentum' (Adam's stability is not a property of the kernel)")
-    return saturated(-estimate(architecture, task, replace(budget, learning_rate=1.0)).log_excess)
+    unit = replace(budget.in_steps(task.n_train), learning_rate=1.0)
+    return saturated(-estimate(architecture, task, unit).log_excess)

@@ -18,8 +18,15 @@ from ntk_prior.task.task import Task
 from ntk_prior.theory.coverage import MUP, silence
 from ntk_prior.theory.measured import MeasuredSpectrum
 from ntk_prior.theory.spectrum import Spectrum, spectrum
-from ntk_prior.verdict.calibration import Calibration, Probabilities, shipped_calibration
+from ntk_prior.verdict.calibration import (
+    TOO_FAST_COLLAPSES,
+    TOO_FAST_DIVERGES,
+    Calibration,
+    Probabilities,
+    shipped_calibration,
+)
 from ntk_prior.verdict.estimates import Estimates, estimate, estimates_from_spectrum
+from ntk_prior.verdict.practice import MIN_SUPPORT
 from ntk_prior.verdict.reasons import Case, reason_for, reason_from_spectrum
 from ntk_prior.verdict.suggestions import nearest_fix
 
@@ -31,7 +38,8 @@ FITS = 0.75
 infinite width."""
 
 BOUNDS_ONLY = (
-    "under Adam the kernel gives bounds and no probabilities: no score, and only what is out of reach is refused"
+    "under Adam the kernel gives bounds and no probabilities: no score, and only what is out of reach is refused; with "
+    "learning_rate, width and parametrization='standard' recorded trainings give both"
 )
 
 
@@ -41,11 +49,12 @@ class Verdict(StrEnum):
     FEASIBLE = "feasible"
     UNTRAINABLE = "untrainable"
     DIVERGES = "diverges"
+    COLLAPSES = "collapses"
     MEMORIZES_ONLY = "memorizes_only"
     OUTSIDE_THEORY = "outside_theory"
 
 
-_FEASIBLE, _UNTRAINABLE, _DIVERGES, _MEMORIZES_ONLY, _OUTSIDE_THEORY = range(len(Verdict))
+_FEASIBLE, _UNTRAINABLE, _DIVERGES, _COLLAPSES, _MEMORIZES_ONLY, _OUTSIDE_THEORY = range(len(Verdict))
 """Indices into ``tuple(Verdict)``."""
 
 
@@ -55,10 +64,10 @@ class Feasibility:
 
     Attributes:
         trainability: Probability that the network trains within the budget, see ``outcomes.TRAINED``; None outside the
-            theory. Under Adam, a bound on the correlation between outputs and training labels where that is out of
-            reach, else None.
+            theory. Under Adam and without support, a bound on the correlation between outputs and training labels where
+            that is out of reach, else None.
         generalization: Probability that it generalizes if it trains, see ``outcomes.GENERALIZES``; None outside the
-            theory and under Adam.
+            theory and without support.
         verdict: ``feasible`` if neither is below ``threshold``; otherwise which of them is, and why.
         architecture, task, budget: What was judged; ``architecture`` is None if there is none to judge.
         outside_reason: Why the theory says nothing, or None.
@@ -66,6 +75,11 @@ class Feasibility:
         calibration: What made probabilities of them.
         measured: The spectrum it was judged by, if that was not the predictor's.
         threshold: What both probabilities must reach.
+        support: How well recorded trainings cover a training in the standard parametrization, in [0, 1]; below
+            ``practice.MIN_SUPPORT`` there is no score. None in the NTK parametrization, where theory speaks.
+        expected_score: The test score that is expected, relative to the best known on a task: 0 is chance. By this
+            draws compete. None where it is not known.
+        score_error: Standard deviation of scores from that.
     """
 
     trainability: float | None
@@ -79,6 +93,9 @@ class Feasibility:
     calibration: Calibration | None = field(default=None, repr=False)
     measured: MeasuredSpectrum | None = field(default=None, repr=False, compare=False)
     threshold: float = DEFAULT_THRESHOLD
+    support: float | None = None
+    expected_score: float | None = None
+    score_error: float | None = None
 
     @property
     def score(self) -> float | None:
@@ -175,6 +192,7 @@ def feasibility(
     require_instance("task", task, Task)
     require_instance("budget", budget, Budget)
     limit = require_real("threshold", threshold, 0.0, 1.0)
+    budget = budget.in_steps(task.n_train)
     why = silence(architecture, task, budget)
     if why:
         return outside_theory(why, task, budget, architecture, threshold=limit)
@@ -223,6 +241,7 @@ def feasibility_from_spectrum(
     require_instance("task", task, Task)
     require_instance("budget", budget, Budget)
     limit = require_real("threshold", threshold, 0.0, 1.0)
+    budget = budget.in_steps(task.n_train)
     why = MUP if budget.parametrization == "mup" else budget.unknown
     if why:
         return outside_theory(why, task, budget, architecture, threshold=limit)
@@ -239,12 +258,12 @@ def _judge(
     threshold: float,
 ) -> Feasibility:
     used = calibration or shipped_calibration()
-    single = used.probabilities(found, architecture, budget)
+    single = used.probabilities(found, architecture, budget, task)
     known = hide_idle_bounds(Probabilities(*map(np.asarray, single)), threshold)
     verdict = list(Verdict)[int(verdict_codes(known, threshold))]
-    trainability, generalization = (
-        None if math.isnan(p) else float(p) for p in (known.trainability, known.generalization)
-    )
+    numbers = (None if math.isnan(number) else float(number) for number in known)
+    named = dict(zip(Probabilities._fields, numbers, strict=True))
+    trainability, generalization = named["trainability"], named["generalization"]
     return Feasibility(
         trainability=trainability,
         generalization=generalization,
@@ -252,10 +271,23 @@ def _judge(
         architecture=architecture,
         task=task,
         budget=budget,
-        outside_reason=BOUNDS_ONLY if verdict is Verdict.OUTSIDE_THEORY else None,
+        outside_reason=_why_silent(named["support"]) if verdict is Verdict.OUTSIDE_THEORY else None,
         estimates=found,
         calibration=used,
         threshold=threshold,
+        support=named["support"],
+        expected_score=named["expected_score"],
+        score_error=named["score_error"],
+    )
+
+
+def _why_silent(support: float | None) -> str:
+    """Why a configuration that the theory covers has no score."""
+    if support is None:
+        return BOUNDS_ONLY
+    return (
+        f"no score without evidence: of the recorded trainings only {100 * support:.1g} % are less like the others "
+        f"than this one would be (support {support:.2g} < {MIN_SUPPORT:g})"
     )
 
 
@@ -295,6 +327,8 @@ def verdict_codes(known: Probabilities[Array], threshold: float = DEFAULT_THRESH
     """
     unknown = np.isnan(known.trainability) & np.isnan(known.generalization)
     untrained = np.where(known.stability < threshold, _DIVERGES, _UNTRAINABLE)
+    untrained = np.where(known.fault == TOO_FAST_COLLAPSES, _COLLAPSES, untrained)
+    untrained = np.where(known.fault == TOO_FAST_DIVERGES, _DIVERGES, untrained)
     # What is hardly learnt is not memorized: deep ordered networks neither train nor generalize.
     fits = known.learnt >= FITS
     trained = np.where(known.generalization < threshold, np.where(fits, _MEMORIZES_ONLY, _UNTRAINABLE), _FEASIBLE)

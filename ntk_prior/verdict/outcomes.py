@@ -20,6 +20,11 @@ GENERALIZES = 0.5
 """Share of the way from chance to the best known test accuracy at which a trained network counts as generalizing."""
 
 
+USEFUL = 0.1
+"""In practice a network has also learnt something if its test score is at this share of the way from chance to the best
+known one; below it is hopeless."""
+
+
 class Outcome(NamedTuple):
     """What became of a training.
 
@@ -59,6 +64,35 @@ def outcome(
         return Outcome(True, True) if good else None
     trained = bool(train >= TRAINED)
     return Outcome(trained, good if trained else None)
+
+
+def outcome_in_practice(
+    chance: float,
+    train_score: float | None,
+    test_score: float | None,
+    best_test_score: float | None,
+    diverged: bool = False,
+) -> Outcome | None:
+    """What became of a training as people run them, of which often the test score alone is known.
+
+    What a network learns carries over if its test score is at half the share of the way to the best known one at which
+    its training score is on the way to 1.
+
+    Args:
+        chance, diverged: As for ``outcome``.
+        train_score, test_score: Accuracies, or shares of the variance (R^2).
+        best_test_score: The best one known for the task.
+    """
+    if diverged:
+        return Outcome(False, None)
+    train, test, best = (_gain(value, chance) for value in (train_score, test_score, best_test_score))
+    relative = None if test is None or best is None or best <= 0.0 else test / best
+    if train is None and relative is None:
+        return None
+    trained = (relative is not None and relative >= USEFUL) or (train is not None and train >= TRAINED)
+    if not trained or relative is None:
+        return Outcome(bool(trained), None)
+    return Outcome(True, bool(relative >= GENERALIZES * min(1.0 if train is None else max(train, 0.0), 1.0)))
 
 
 def _gain(accuracy: float | None, chance: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ from ntk_prior.theory.measured import MeasuredSpectrum
 from ntk_prior.theory.spectrum import saturated
 from ntk_prior.verdict.calibration import Calibration, Probabilities
 from ntk_prior.verdict.estimates import Estimates, estimate, estimates_from_spectrum
+from ntk_prior.verdict.practice_reasons import practice_reason
 from ntk_prior.verdict.suggestions import depths_below, scan
 
 Share = Callable[[Probabilities[Any]], Any]
@@ -47,7 +49,7 @@ class Case(NamedTuple):
     @property
     def probabilities(self) -> Probabilities[float]:
         """What the verdict compares with the threshold."""
-        return self.calibration.probabilities(self.estimates, self.architecture, self.budget)
+        return self.calibration.probabilities(self.estimates, self.architecture, self.budget, self.task)
 
     @property
     def network(self) -> Architecture:
@@ -62,6 +64,8 @@ class Case(NamedTuple):
 
 def reason_for(case: Case) -> str:
     """The limit that binds a configuration, with numbers."""
+    if not math.isnan(case.probabilities.expected_score):
+        return practice_reason(case)
     if case.verdict == "diverges":
         return _diverges(case)
     if case.verdict == "feasible":
@@ -88,11 +92,11 @@ def reason_from_spectrum(case: Case, spectrum: MeasuredSpectrum) -> str:
     def reaches(count: float) -> float:
         longer = replace(case.budget, steps=int(count))
         reached = estimates_from_spectrum(spectrum, case.task, longer, case.architecture)
-        return float(share_of(case.calibration.probabilities(reached, case.architecture, longer)))
+        return float(share_of(case.calibration.probabilities(reached, case.architecture, longer, case.task)))
 
     enough = bisect_left(steps, case.threshold, key=reaches)
     needs = f"needs {steps[enough]:.2g} steps" if enough < len(steps) else "is beyond any budget"
-    return f"{hardly}{_kappa(case)} {needs}, budget {case.budget.steps:.2g}"
+    return f"{hardly}{_kappa(case)} {needs}, budget {case.budget.n_steps:.2g}"
 
 
 def _kappa(case: Case) -> str:
@@ -164,8 +168,8 @@ def _depth_limit(case: Case, share_of: Share) -> str:
 
 def _steps_needed(case: Case, share_of: Share) -> str:
     budget = case.budget
-    if budget.optimizer == "adam":
-        steps = f"{budget.steps:.2g} steps of Adam at {budget.learning_rate:.2g}"
+    if budget.is_adaptive:
+        steps = f"{budget.n_steps:.2g} steps of {budget.optimizer} at {budget.learning_rate:.2g}"
         return f"{_kappa(case)}; {steps} cannot reach the solution"
 
     def reaching(steps: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -177,7 +181,7 @@ def _steps_needed(case: Case, share_of: Share) -> str:
     if enough.size:
         fine = np.geomspace(coarse[max(enough[0] - 1, 0)], coarse[enough[0]], 12)
         needs = f"needs {fine[reaching(fine)[0]]:.2g} steps"
-    return f"{_kappa(case)} {needs}, budget {budget.steps:.2g}"
+    return f"{_kappa(case)} {needs}, budget {budget.n_steps:.2g}"
 
 
 def _width_words(case: Case) -> str:

@@ -73,26 +73,26 @@ def schedule_of_row(row: Row, table: Array, arrays: TaskArrays) -> Schedule:
     counts fan-in / sigma_w^2 times as much as in the NTK one. NaN (no width, no rate) fails every comparison below.
     """
     m, width = float(arrays.n_train), row.width
-    curvature = 1.0 / arrays.n_classes if row.cross_entropy > 0.0 else 1.0
-    window = window_of(row)
+    curvature = 1.0 / arrays.n_outputs if row.cross_entropy > 0.0 else 1.0
+    window, steps = window_of(row), effective_steps(row)
     conversion = width * window / row.weight_variance if row.standard > 0.0 and width > 0.0 else 1.0
     factor = conversion * curvature / m
     slow = math.expm1(min(WIDTH_GAIN * row.depth / width, 50.0)) if width > 0.0 else 0.0
     reach = -1.0
-    if row.adam > 0.0:
+    if row.adaptive > 0.0:
         # Adam moves no parameter by more than about eta a step, so P of them by at most eta t sqrt(P) together. Without
         # a rate or a width there is no such bound, and nothing is said.
         reach = 1e300
         if row.learning_rate > 0.0 and width > 0.0:
             parameters = width * (first_fan_of(row, arrays) + width * window * (row.depth - 1.0))
-            parameters += readout_fan_of(row, arrays) * arrays.n_classes
-            path = (row.learning_rate * row.steps) ** 2 * parameters
-            reach = min(path * conversion / (m * (1.0 - 1.0 / arrays.n_classes)), 1e300)
+            parameters += readout_fan_of(row, arrays) * arrays.n_outputs
+            path = (row.learning_rate * steps) ** 2 * parameters
+            reach = min(path * conversion / (m * arrays.target_variance), 1e300)
     rate = min(max(row.learning_rate * factor, _SMALLEST_RATE), _LARGEST_RATE) if row.learning_rate > 0.0 else 0.0
     elsewhere = row.cross_entropy > 0.0 or row.standard > 0.0 or row.batch_size < m
     return Schedule(
         rate=rate,
-        time=row.steps * _passing(row, arrays) / (1.0 - row.momentum) / curvature,
+        time=steps * _passing(row, arrays) / (1.0 - row.momentum) / curvature,
         limit=2.0 * (1.0 + row.momentum),
         trains_up_to=_trains_up_to(row, table) if elsewhere else 1.0,
         sample_share=1.0 / min(row.batch_size, m) if row.batch_size > 0.0 else 0.0,
@@ -100,6 +100,21 @@ def schedule_of_row(row: Row, table: Array, arrays: TaskArrays) -> Schedule:
         noise=WIDTH_NOISE * math.sqrt(min(m, width) * slow) if width > 0.0 else 0.0,
         reach=reach,
     )
+
+
+@inner
+def effective_steps(row: Row) -> float:
+    """Steps at the full learning rate that move the network as far as all of a row's steps do.
+
+    A falling rate is half the full one on average, and so is that of a warm-up. Weights that decay forget what moved
+    them: a step counts exp(-decay) times as much one step later, which bounds the number of those that count.
+    """
+    warmup = min(row.warmup_steps, row.steps)
+    steps = 0.5 * warmup + (row.steps - warmup) * (0.5 if row.falling > 0.0 else 1.0)
+    decay = row.weight_decay * row.learning_rate / (1.0 - row.momentum) * steps
+    if decay > 0.0 and (row.adaptive == 0.0 or row.decoupled > 0.0):  # False for NaN, where there is no rate
+        steps *= -math.expm1(-min(decay, 600.0)) / decay
+    return max(steps, 0.5)
 
 
 @inner
@@ -135,20 +150,20 @@ def schedule_of_own_kernel(spectrum: MeasuredSpectrum, task: Task, budget: Budge
     Raises:
         ValueError: If Adam's verdict lacks the number of parameters.
     """
-    m, k = float(task.n_train), task.n_classes
-    curvature = 1.0 / k if budget.loss == "cross_entropy" else 1.0
+    m = float(task.n_train)
+    curvature = 1.0 / task.n_outputs if budget.loss == "cross_entropy" else 1.0
     reach = -1.0
-    if budget.optimizer == "adam":
+    if budget.is_adaptive:
         reach = 1e300
         if budget.learning_rate is not None:
             if spectrum.n_parameters is None:
                 raise ValueError("n_parameters: expected a number for optimizer='adam', received None")
-            path = (budget.learning_rate * budget.steps) ** 2 * spectrum.n_parameters
-            reach = min(path / (m * (1.0 - 1.0 / k)), 1e300)
+            path = (budget.learning_rate * budget.n_steps) ** 2 * spectrum.n_parameters
+            reach = min(path / (m * task.target_variance), 1e300)
     elsewhere = budget.loss == "cross_entropy" or budget.parametrization == "standard" or (budget.batch_size or m) < m
     return Schedule(
         rate=(budget.learning_rate or 0.0) * curvature / m,
-        time=budget.steps / (1.0 - budget.momentum) / curvature,
+        time=budget.n_steps / (1.0 - budget.momentum) / curvature,
         limit=2.0 * (1.0 + budget.momentum),
         trains_up_to=ANY_NETWORK if elsewhere else 1.0,
         sample_share=1.0 / min(budget.batch_size, m) if budget.batch_size else 0.0,

@@ -17,6 +17,7 @@ from ntk_prior.theory.activations import dual
 from ntk_prior.theory.layers import encode, plain_values
 from ntk_prior.verdict.calibration import Calibration, Probabilities
 from ntk_prior.verdict.estimates import estimates_of_rows
+from ntk_prior.verdict.practice import MIN_SUPPORT
 
 _SCAN = 96
 
@@ -28,7 +29,7 @@ def scan(
     code, slope, table = dual(architecture.activation, architecture.slope)
     rows = encode({**plain_values(architecture, budget), "code": code, "slope": slope, name: values})
     found = estimates_of_rows(rows, table, task, view_name(architecture))
-    return calibration.probabilities_of_rows(found, rows)
+    return calibration.probabilities_of_rows(found, rows, table, task)
 
 
 def nearest_fix(
@@ -38,7 +39,9 @@ def nearest_fix(
     fixes = []
     for name, values in _candidates(architecture, budget).items():
         found = scan(architecture, task, budget, calibration, name, values)
-        good = values[~(np.fmin(found.trainability, found.generalization) < threshold)]
+        weaker = np.fmin(found.trainability, found.generalization)
+        # Without support nothing is refused, but nothing is promised either.
+        good = values[~(weaker < threshold) & ~(found.support < MIN_SUPPORT)]
         if good.size:
             now = _current(architecture, budget, name)
             best = good[np.argmin(np.abs(np.log(good / now)))]
@@ -55,7 +58,7 @@ def _candidates(architecture: Architecture, budget: Budget) -> dict[str, NDArray
         "depth": np.unique(np.concatenate([depths_below(architecture.depth), np.minimum(longer, MAX_DEPTH)])).astype(
             float
         ),
-        "steps": np.ceil(budget.steps * np.geomspace(1.05, 1000, _SCAN)),
+        "steps": np.ceil(budget.n_steps * np.geomspace(1.05, 1000, _SCAN)),
     }
     if budget.learning_rate is not None:
         candidates["learning_rate"] = budget.learning_rate * np.geomspace(1e-4, 1e4, 2 * _SCAN + 1)

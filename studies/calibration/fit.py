@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -23,17 +22,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GroupKFold
 
 from ntk_prior import DEFAULT_THRESHOLD, Architecture, Budget, Task, feasibility
 from ntk_prior.datasets import load_cifar10, load_digits, prepare
 from ntk_prior.theory.mean_field import mean_field
-from ntk_prior.verdict.calibration import FEATURES, Calibration, Model, NetworkSize, features
+from ntk_prior.verdict.calibration import FEATURES, Calibration, NetworkSize, features, shipped_calibration
+from ntk_prior.verdict.model import Model
 from ntk_prior.verdict.outcomes import outcome, reliability
-from ntk_prior.verdict.trees import Trees
+from studies.calibration.boosting import calibrated
 from studies.trainings.table import EVALUATIONS, load
 
 Array = NDArray[np.float64]
@@ -115,41 +113,6 @@ def judged(table: pd.DataFrame, directory: str | None) -> Judged:
             )
             seen.append(features(found, NetworkSize.for_network(architecture, budget))[0])
     return Judged(pd.DataFrame(rows), np.array(seen), float(np.median(spent)))
-
-
-def calibrated(seen: Array, outcomes: NDArray[np.bool_], configurations: NDArray[np.str_], name: str) -> Model:
-    """Trees whose log-odds are stretched as their predictions of configurations that they have not seen ask for."""
-    unseen = np.empty(len(outcomes))
-    for fit, test in GroupKFold(10).split(seen, outcomes, configurations):
-        unseen[test] = boosted(seen[fit], outcomes[fit], name).log_odds(seen[test])
-    stretch = LogisticRegression(C=1e3).fit(unseen[:, None], outcomes)
-    slope, shift = float(stretch.coef_[0, 0]), float(stretch.intercept_[0])
-    return replace(boosted(seen, outcomes, name), slope=slope, shift=shift)
-
-
-def boosted(seen: Array, outcomes: NDArray[np.bool_], name: str) -> Model:
-    """Trees that never fall as a feature grows, as the package reads them."""
-    monotone = [1] * len(FEATURES)
-    fit = HistGradientBoostingClassifier(monotonic_cst=monotone, random_state=0, **TREES[name]).fit(seen, outcomes)
-    nodes, roots, start = [], [], 0
-    for (tree,) in fit._predictors:  # scikit-learn has no public way to the nodes
-        roots.append(start)
-        leaf = tree.nodes["is_leaf"].astype(bool)
-        nodes.append(
-            {
-                "feature": np.where(leaf, -1, tree.nodes["feature_idx"]),
-                "threshold": np.where(leaf, 0.0, tree.nodes["num_threshold"]),
-                "left": np.where(leaf, 0, tree.nodes["left"] + start),
-                "right": np.where(leaf, 0, tree.nodes["right"] + start),
-                "value": np.where(leaf, tree.nodes["value"], 0.0),
-            }
-        )
-        start += len(leaf)
-    joined = {name: np.concatenate([node[name] for node in nodes]) for name in nodes[0]}
-    whole = {name: joined[name].astype(np.int32) for name in ("feature", "left", "right")}
-    rounded = {name: np.array([float(f"{x:.7g}") for x in joined[name]]) for name in ("threshold", "value")}
-    trees = Trees(roots=np.array(roots, dtype=np.int32), **whole, **rounded)
-    return Model(trees, float(np.ravel(fit._baseline_prediction)[0]))
 
 
 def probabilities(model: Model, seen: Array) -> Array:
@@ -271,10 +234,16 @@ def main() -> None:
     fits = ((~held_out, "trained"), (~held_out & known, "generalizes"))
     configurations = data.frame["configuration"].to_numpy(dtype=str)
     models = [
-        calibrated(data.seen[rows], data.frame[name].to_numpy()[rows].astype(bool), configurations[rows], name)
+        calibrated(
+            data.seen[rows],
+            data.frame[name].to_numpy()[rows].astype(bool),
+            configurations[rows],
+            monotonic_cst=[1] * len(FEATURES),  # trees that never fall as a feature grows
+            **TREES[name],
+        )
         for rows, name in fits
     ]
-    calibration = Calibration(*models)
+    calibration = Calibration(*models, shipped_calibration().practice)
     show_sides(console, f"CIFAR-10, held out ({len(table)} trainings in all)", data, held_out, calibration)
     for family in sorted(data.frame["family"].unique()):
         rows = held_out & (data.frame["family"] == family).to_numpy()

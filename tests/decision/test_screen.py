@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
@@ -47,6 +48,31 @@ def test_with_one_candidate_the_first_draw_that_reaches_the_threshold_is_launche
     choice = choose(Screen(threshold=0.5, candidates=1), draws(0.1, 0.49, 0.5, 0.9))
     assert choice[:3] == ("draw 2", judged(0.5), Drawn.SCREENED)
     assert [one.draw.origin for one in choice.refused] == ["draw 0", "draw 1"]
+
+
+@dataclass(frozen=True)
+class Expecting(Judged):
+    expected_score: float | None = None
+
+
+def test_draws_that_are_let_through_compete_by_the_expected_score_where_there_is_one() -> None:
+    answers = [
+        Expecting(0.9, expected_score=0.3),
+        Expecting(0.6, expected_score=0.8),
+        Expecting(0.1, expected_score=1.0),
+    ]
+    screen = Screen(threshold=0.5, candidates=2)
+    found = screen.choose(lambda config: answers[config["nth"]], 0, draws(0.0, 0.0, 0.0), draws(), competing=2)
+    assert found.origin == "draw 1"
+    record = Record.from_judgement(found.judgement, found.drawn)
+    assert (record.score, record.rank) == (0.6, 0.8)
+    assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_of_refused_draws_the_best_scored_is_launched_whatever_is_expected() -> None:
+    answers = [Expecting(0.2, expected_score=0.1), Expecting(0.1, expected_score=0.9)]
+    found = Screen(max_draws=2).choose(lambda config: answers[config["nth"]], 0, draws(0.0, 0.0), draws(), competing=2)
+    assert found.origin == "draw 0"
 
 
 def test_uniform_draws_do_not_compete_with_the_tuners() -> None:

@@ -162,3 +162,11 @@ def test_what_is_withdrawn_and_restored_is_said_once() -> None:
         "the verdict diverges counts again, in view of later trials",
     ]
     assert withdrawal_notices(frozenset({"untrainable"}), {"untrainable": "since so it is"}) == []
+
+
+def test_the_order_is_judged_by_what_draws_competed_by() -> None:
+    wrong_order = [Evidence(0.9, False, (float(n),), "feasible", n / 30) for n in range(30)]
+    assert trust_in_view_of(wrong_order, 0.3).ranking < 0.01
+    assert trust_in_view_of([one._replace(rank=None) for one in wrong_order], 0.3).ranking == 1.0
+    # Which of two good networks is better says nothing about refusals.
+    assert trust_in_view_of(wrong_order, 0.3).refusals == 1.0

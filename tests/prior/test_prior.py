@@ -238,7 +238,6 @@ def test_impossible_budgets_are_refused(fields: dict[str, object], message: str)
         (np.full((2, 3), np.nan), [0, 1], "finite numbers"),
         (np.eye(3), [1, 1, 1], "at least 2 classes"),
         (np.zeros((2, 3)), [0, 1], "other than zero"),
-        (np.eye(3), [0.5, 1.2, 3.3], "fractional"),
     ],
 )
 def test_impossible_data_are_refused(x: object, y: object, message: str) -> None:

@@ -120,7 +120,7 @@ class TestNames:
     @pytest.mark.parametrize(
         ("field", "name"),
         [
-            *[("optimizer", name) for name in ("RMSprop", "AdamW", "Lion", "LBFGS", "")],
+            *[("optimizer", name) for name in ("Adafactor", "Muon", "Lion", "LBFGS", "")],
             *[("normalization", name) for name in ("GroupNorm", "rms")],
             *[("activation", "Mish"), ("parametrization", "spectral"), ("loss", "hinge"), ("kind", "transformer")],
         ],
@@ -136,12 +136,12 @@ class TestNames:
         columns = {key: [value] * 2 for key, value in PLAIN.items()}
         table = prior.score_many({**columns, field: [name, None], "momentum": [0.9, 0.0]})
         assert table.score.mask.tolist() == [True, False]
-        refine = NTKPrior(task, Budget(100, optimizer="RMSprop"), refine=lambda *_: prior(PLAIN), when="always")
+        refine = NTKPrior(task, Budget(100, optimizer="Lion"), refine=lambda *_: prior(PLAIN), when="always")
         assert refine(PLAIN).verdict is Verdict.OUTSIDE_THEORY
 
     @pytest.mark.parametrize(
         "unknown",
-        [Budget(9, optimizer="RMSprop"), Budget(9, loss="hinge"), Budget(9, parametrization="spectral")],
+        [Budget(9, optimizer="Lion"), Budget(9, loss="hinge"), Budget(9, parametrization="spectral")],
         ids=lambda budget: budget.unknown,
     )
     def test_of_an_unknown_training_no_stable_rate_is_told(self, task: Task, unknown: Budget) -> None:

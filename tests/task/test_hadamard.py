@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from ntk_prior.task.cosines import POWERS, gauss_nodes, polynomial_fit, weights_on
-from ntk_prior.task.hadamard import extrapolate, sketch
+from ntk_prior.task.hadamard import extrapolate, one_hot, sketch
 
 Array = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ def test_the_spectrum_that_was_chosen_comes_back_centred_and_sorted() -> None:
     chosen = np.geomspace(20.0, 0.01, SIZE - 1)
     matrix = with_spectrum(chosen, np.random.default_rng(0))
     powers = np.stack([matrix / k + 0.3 for k in POWERS])  # + 0.3: the mean that centring removes
-    found = sketch(powers, LABELS, groups=10_000)
+    found = sketch(powers, one_hot(LABELS), groups=10_000)
     assert found.counts.sum() == SIZE
     for row, k in zip(found.eigenvalues, POWERS, strict=True):
         assert np.repeat(row, found.counts.astype(int)) == pytest.approx(np.append(chosen / k, 0.0), abs=1e-10)
@@ -40,7 +40,7 @@ def test_the_spectrum_that_was_chosen_comes_back_centred_and_sorted() -> None:
 def test_powers_that_do_not_commute_add_up_to_the_spectrum_of_their_sum() -> None:
     rng = np.random.default_rng(0)
     powers = np.stack([with_spectrum(np.geomspace(20.0 / k**2, 0.01, SIZE - 1), rng) for k in POWERS])
-    found = sketch(powers, LABELS, groups=10_000)
+    found = sketch(powers, one_hot(LABELS), groups=10_000)
     for falloff, error in ((0.3, 1e-9), (0.2, 0.1), (0.4, 0.1)):
         mixture = falloff ** np.arange(len(POWERS))
         exact = np.linalg.eigvalsh(np.tensordot(mixture, powers, 1))[::-1]
@@ -50,7 +50,7 @@ def test_powers_that_do_not_commute_add_up_to_the_spectrum_of_their_sum() -> Non
 def test_groups_keep_the_trace_and_the_leading_eigenvalues() -> None:
     chosen = np.geomspace(20.0, 0.01, SIZE - 1)
     powers = np.stack([with_spectrum(chosen, np.random.default_rng(0)) for k in POWERS])
-    found = sketch(powers, LABELS, groups=12)
+    found = sketch(powers, one_hot(LABELS), groups=12)
     assert len(found.counts) <= 12
     assert found.eigenvalues @ found.counts == pytest.approx([chosen.sum()] * len(POWERS))
     assert found.eigenvalues[:, 0] == pytest.approx([chosen[0]] * len(POWERS))
@@ -62,7 +62,7 @@ def test_labels_along_one_eigenvector_have_all_their_energy_there() -> None:
     rest = with_spectrum(np.linspace(1.0, 2.0, SIZE - 1), np.random.default_rng(0))
     projector = np.eye(SIZE) - np.outer(direction, direction)
     matrix = projector @ rest @ projector + 50.0 * np.outer(direction, direction)
-    found = sketch(np.stack([matrix] * len(POWERS)), labels, groups=10_000)
+    found = sketch(np.stack([matrix] * len(POWERS)), one_hot(labels), groups=10_000)
     assert found.energy[0] == pytest.approx(1.0)
 
 
@@ -72,7 +72,7 @@ def test_the_leading_block_holds_the_top_of_every_power_and_the_uniform_vector()
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     cosine = features @ features.T
     powers = np.stack([cosine**k for k in POWERS])
-    found = sketch(powers, LABELS)
+    found = sketch(powers, one_hot(LABELS))
     assert np.linalg.norm(found.uniform) == pytest.approx(1.0)
     for block, power in zip(found.leading, powers, strict=True):
         exact = np.linalg.eigvalsh(power - np.eye(SIZE))[-1]
@@ -88,7 +88,7 @@ def test_the_leading_block_is_that_of_whole_eigendecompositions(shift: float, n_
     tops = [np.linalg.eigh(power)[1][:, -1] for power in powers]
     left, singular, _ = np.linalg.svd(np.stack([np.ones(SIZE), *tops], axis=1), full_matrices=False)
     basis = left[:, singular > 1e-5]
-    for block, power in zip(sketch(powers, LABELS).leading, powers, strict=True):
+    for block, power in zip(sketch(powers, one_hot(LABELS)).leading, powers, strict=True):
         exact = basis.T @ (power - np.diag(np.diagonal(power))) @ basis / SIZE
         top = [np.linalg.eigvalsh(matrix)[-1] for matrix in (block, exact)]
         assert top[0] == pytest.approx(top[1], rel=1e-6, abs=1e-9)
@@ -96,7 +96,7 @@ def test_the_leading_block_is_that_of_whole_eigendecompositions(shift: float, n_
 
 @pytest.mark.parametrize("matrix", [np.zeros((SIZE, SIZE)), np.eye(SIZE), np.ones((SIZE, SIZE))], ids=["0", "1", "J"])
 def test_matrices_without_a_leading_eigenvalue_have_a_sketch_too(matrix: Array) -> None:
-    found = sketch(np.stack([matrix] * len(POWERS)), LABELS)
+    found = sketch(np.stack([matrix] * len(POWERS)), one_hot(LABELS))
     for array in found:
         assert np.all(np.isfinite(array))
 
@@ -105,7 +105,9 @@ def test_matrices_without_a_leading_eigenvalue_have_a_sketch_too(matrix: Array) 
 def test_the_smallest_samples_foretell_larger_ones(size: int) -> None:
     features = np.random.default_rng(0).normal(size=(size, 9))
     features /= np.linalg.norm(features, axis=1, keepdims=True)
-    found = extrapolate(sketch(np.stack([(features @ features.T) ** k for k in POWERS]), np.arange(size) % 2), 1_000)
+    found = extrapolate(
+        sketch(np.stack([(features @ features.T) ** k for k in POWERS]), one_hot(np.arange(size) % 2)), 1_000
+    )
     assert found.counts.sum() == 1_000
     assert found.energy.sum() == pytest.approx(1.0)
     assert np.all(np.isfinite(found.eigenvalues))
@@ -126,7 +128,7 @@ def test_a_sample_foretells_the_spectrum_of_twice_as_many() -> None:
 
     def summary(size: int, groups: int) -> Array:
         cosine = features[:size] @ features[:size].T
-        return sketch(np.stack([cosine**k for k in POWERS]), labels[:size], groups)
+        return sketch(np.stack([cosine**k for k in POWERS]), one_hot(labels[:size]), groups)
 
     foretold, exact = extrapolate(summary(400, 400), 800), extrapolate(summary(800, 800), 800)
     assert foretold.counts == pytest.approx(exact.counts)

@@ -11,6 +11,7 @@ from scipy.optimize import nnls
 
 from ntk_prior import Architecture, Task, spectrum
 from ntk_prior.task.cosines import POWERS, Fits, positive_fits
+from ntk_prior.task.hadamard import one_hot
 from ntk_prior.task.images import flat_powers, pixel_view, pooled_powers
 from tests.support.images import SIDE, UNCORRELATED, photographs, small_images, uncorrelated
 
@@ -135,7 +136,7 @@ def test_patch_cosines_agree_with_a_direct_average() -> None:
 
 def test_differences_inside_a_group_fade_with_every_window() -> None:
     x, y = photographs(8)
-    nodes = pixel_view(x, y, 8, pooled=True)
+    nodes = pixel_view(x, y, one_hot(y), 8, pooled=True)
     assert nodes.variances[0] == 1.0
     assert np.all(np.diff(nodes.variances) <= 0)
     assert nodes.variances[-1] < 1e-3

@@ -19,14 +19,14 @@ import ntk_prior as ntp
 from ntk_prior import Architecture, Budget, FinishedTrial, NTKPrior, Task, feasibility
 from ntk_prior.verdict.calibration import (
     FEATURES,
-    PSEUDO_TRIALS,
     Calibration,
-    Model,
+    Lessons,
     NetworkSize,
     features,
     shipped_calibration,
 )
 from ntk_prior.verdict.estimates import estimate
+from ntk_prior.verdict.model import PSEUDO_TRIALS, Model
 from ntk_prior.verdict.outcomes import Outcome, outcome, reliability
 from ntk_prior.verdict.trees import Trees, sums
 from ntk_prior_optuna import finished_trials
@@ -166,12 +166,12 @@ def test_skipped_trials_are_counted_by_reason() -> None:
 
     network = {"net": "mlp", **config(1.5, 3)}
     skipped = {
-        "trained with Adam, whose estimates are bounds": [network | {"optimizer": "Adam"}] * 9,
+        "trained with adam, whose estimates are bounds": [network | {"optimizer": "Adam"}] * 9,
         "outside the theory: activation 'mish' has no known dual": [
             network | {"activation": "mish", "depth": depth} for depth in range(1, 9)
         ],
         "to_architecture does not know this configuration": [{"net": "transformer"}] * 4 + [{"heads": 3}] * 3,
-        "outside the theory: optimizer 'RMSprop' is not known to the theory": [network | {"optimizer": "RMSprop"}] * 5,
+        "outside the theory: optimizer 'Lion' is not known to the theory": [network | {"optimizer": "Lion"}] * 5,
         "outside the theory: what to_architecture returned lacks depth": [
             {"net": "mlp", "weight_variance": 1.5, "bias_variance": 0.1, f"x{k}": k} for k in range(4)
         ],
@@ -184,7 +184,7 @@ def test_skipped_trials_are_counted_by_reason() -> None:
     assert list(report.reasons.values()) == sorted(report.reasons.values(), reverse=True)
     assert (report.used, report.skipped) == (1, sum(report.reasons.values()))
     printed = str(report).splitlines()
-    assert printed[:2] == ["1 trials used, 36 skipped", "    9 skipped: trained with Adam, whose estimates are bounds"]
+    assert printed[:2] == ["1 trials used, 36 skipped", "    9 skipped: trained with adam, whose estimates are bounds"]
     assert "trains: 100% of 1 did" in printed[-2]
     assert NTKPrior(TASK, BUDGET).fit([]).reasons == {}
 
@@ -307,7 +307,7 @@ def test_probabilities_hold_on_held_out_trainings() -> None:
                 features(estimate(architecture, TASK, budget), NetworkSize.for_network(architecture, budget))[0]
             )
             outcomes.append(became)
-    report = shipped_calibration().report(np.array(seen), outcomes)
+    report = shipped_calibration().report(Lessons(np.array(seen), outcomes), Lessons(np.empty((0, 29)), []))
     assert report.trains.auroc > 0.93
     assert report.generalizes.auroc > 0.85
     assert report.trains.calibration_error < 0.1
