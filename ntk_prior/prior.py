@@ -234,7 +234,7 @@ class NTKPrior:
             return understood.kind
         architecture, budget = understood
         budget = budget.in_steps(self.task.n_train)
-        practice = is_covered(budget)
+        practice = is_covered(budget, self.task.n_train)
         if budget.is_adaptive and not practice:
             return f"trained with {budget.optimizer}, whose estimates are bounds"
         judgement = self._judge(architecture, budget)
@@ -308,7 +308,9 @@ class NTKPrior:
         uncertain = fast.score is None or abs(fast.score - self.threshold) <= UNCERTAIN
         # No spectrum tells what a training does that the theory does not know.
         # Trainings of practice were judged by the predictor's numbers alone.
-        fixed = self.refine is None or budget.unknown or is_covered(budget)
+        fixed = (
+            self.refine is None or budget.unknown or is_covered(budget.in_steps(self.task.n_train), self.task.n_train)
+        )
         if fixed or not (uncertain or self.when == "always"):
             return fast
         assert self.refine is not None, "without it the predictor's answer is fixed"

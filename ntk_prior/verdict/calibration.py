@@ -251,7 +251,7 @@ class Calibration:
             budget: The training.
             task: What it is trained on.
         """
-        if architecture is not None and is_covered(budget):
+        if architecture is not None and is_covered(budget, task.n_train):
             known = self._in_practice(found, *encode_one(architecture, budget), task)
         elif budget.is_adaptive:
             known = bound_under_adam(found)
@@ -270,7 +270,7 @@ class Calibration:
             table: Of the activation's dual.
             task: What they are trained on.
         """
-        covered = covered_rows(rows)
+        covered = covered_rows(rows, task.n_train)
         if covered.all():
             return self._in_practice(found, rows, table, task)
         adaptive = rows["adaptive"][0] > 0

@@ -76,7 +76,7 @@ class Feasibility:
         measured: The spectrum it was judged by, if that was not the predictor's.
         threshold: What both probabilities must reach.
         support: How well recorded trainings cover a training in the standard parametrization, in [0, 1]; below
-            ``practice.MIN_SUPPORT`` there is no score. None in the NTK parametrization, where theory speaks.
+            ``practice.MIN_SUPPORT`` there is no score. None where theory speaks, see ``practice.is_covered``.
         expected_score: The test score that is expected, relative to the best known on a task: 0 is chance. By this
             draws compete. None where it is not known.
         score_error: Standard deviation of scores from that.

@@ -83,18 +83,28 @@ class Prospects(NamedTuple):
     too_fast: NDArray[np.bool_]
 
 
-def is_covered(budget: Budget) -> bool:
+def is_covered(budget: Budget, n_train: int) -> bool:
     """Whether a training is of the kind that the models were fitted to, as far as its budget tells.
 
-    In the laboratory's parametrization, without a rate or without a width the theory alone speaks.
+    In the NTK parametrization, without a rate or without a width the theory alone speaks. So it does of full batches
+    and the squared error, the laboratory's trainings, in whatever parametrization.
+
+    Args:
+        budget: The training.
+        n_train: Training samples.
     """
     known = budget.learning_rate is not None and budget.width is not None
-    return budget.parametrization == "standard" and known and budget.betas == USUAL_BETAS
+    whole = budget.batch_size is None or budget.batch_size >= n_train
+    laboratory = whole and budget.loss == "mse" and not budget.is_adaptive
+    return budget.parametrization == "standard" and known and budget.betas == USUAL_BETAS and not laboratory
 
 
-def covered_rows(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+def covered_rows(rows: NDArray[np.void], n_train: int) -> NDArray[np.bool_]:
     """``is_covered`` of configurations made by ``layers.encode``, shape (n,)."""
-    return (rows["standard"] > 0.0) & (rows["learning_rate"] > 0.0) & (rows["width"] > 0.0) & (rows["usual_betas"] > 0)
+    known = (rows["learning_rate"] > 0.0) & (rows["width"] > 0.0)
+    whole = ~(rows["batch_size"] < n_train)  # NaN is the full batch
+    laboratory = whole & (rows["cross_entropy"] == 0.0) & (rows["adaptive"] == 0.0)
+    return np.asarray((rows["standard"] > 0.0) & known & (rows["usual_betas"] > 0) & ~laboratory)
 
 
 def features_of_rows(found: Estimates, rows: NDArray[np.void], table: Array, task: Task) -> Array:

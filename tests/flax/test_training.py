@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -141,7 +142,8 @@ def test_missing_width_or_rate_is_refused_before_any_work(digits: Images) -> Non
 @pytest.mark.parametrize(
     ("network", "budget", "message"),
     [
-        ({}, {"optimizer": "RMSprop"}, "optimizer: expected one of sgd, momentum, adam, received 'RMSprop'"),
+        ({}, {"optimizer": "Lion"}, "optimizer: expected one of sgd, momentum, adam, adamw, rmsprop, received 'Lion'"),
+        ({}, {"schedule": "saw"}, "schedule: expected one of constant, cosine, linear, received 'saw'"),
         ({}, {"loss": "hinge"}, "loss: expected one of mse, cross_entropy, received 'hinge'"),
         ({}, {"parametrization": "mup"}, "parametrization: expected one of ntk, standard, received 'mup'"),
         ({"normalization": "GroupNorm"}, {}, "normalization: expected one of none, layer, received 'GroupNorm'"),
@@ -161,3 +163,16 @@ def test_flops_count_every_weight_application() -> None:
     assert training_flops(Architecture(1, 0, 3), budget, (8, 8, 1), 10, 5) == 6 * 50 * (64 * 4 + 2 * 16 + 40)
     flat = training_flops(Architecture(1, 0, 2, kind="cnn"), budget, (8, 8, 3), 10, 5)
     assert flat == 6 * 50 * (64 * 9 * 4 * (3 + 4) + 64 * 40)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+def test_each_optimizer_takes_schedule_and_weight_decay(digits: Images, optimizer: str) -> None:
+    budget = Budget(None, 1e-3, optimizer, width=32, loss="cross_entropy", batch_size=64, epochs=4)
+    network = Architecture(2.0, 0.0, 2, "elu")
+    plain = train(network, budget, *data(digits))
+    assert plain.steps == budget.in_steps(len(digits.x_train)).steps
+    for own in ({"weight_decay": 10.0}, {"schedule": "cosine"}, {"schedule": "linear", "warmup_steps": 2}):
+        other = train(network, replace(budget, **own), *data(digits))
+        assert other.train_loss != plain.train_loss
+        # Falling rates slow down what is learnt so early.
+        assert "schedule" not in own or other.train_loss > plain.train_loss

@@ -87,9 +87,7 @@ NUMBERS = st.one_of(
     ),
 )
 NAMES = st.one_of(
-    st.sampled_from(
-        ["erf", "ReLU", "mish", "fcn", "CNN", "LayerNorm", "batch", "Adam", "SGD", "Lion", "CrossEntropy"]
-    ),
+    st.sampled_from(["erf", "ReLU", "mish", "fcn", "CNN", "LayerNorm", "batch", "Adam", "SGD", "Lion", "CrossEntropy"]),
     st.sampled_from(["standard", "muP", "mse", "", np.str_("tanh"), "\x1b[31m" * 100]),
     st.sampled_from([None, np.nan, pd.NA, True, False, np.False_, 3, 1.5, b"relu", np.tanh, {"a": 1}, ("relu",)]),
 )

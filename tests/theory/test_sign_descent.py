@@ -56,12 +56,12 @@ NETWORKS = [
 @pytest.mark.parametrize("architecture", NETWORKS, ids=lambda one: f"{one.activation}-{one.depth}")
 def test_a_step_moves_the_outputs_about_as_far_as_the_layers_kernels_say(architecture: Architecture) -> None:
     # Entries of real gradients are less even than Gaussian ones (ReLU: many are 0), so that signs move a little less:
-    # up to 1.35 times along the labels, up to 2.2 times along what all inputs share.
+    # up to 1.5 times along the labels, up to 2.2 times along what all inputs share.
     x, y = data()
     budget = Budget(1, RATE, "adam", width=256, parametrization="standard")
     found = estimate(architecture, Task.from_arrays(x, y), budget)
     along, shared = np.log(RATE * np.abs(one_step(architecture, 256, x, y, seed=0)))
-    assert -0.1 <= found.log_speed - along <= 0.3
+    assert -0.1 <= found.log_speed - along <= 0.45
     assert -0.1 <= found.log_kick - shared <= 0.8
 
 
