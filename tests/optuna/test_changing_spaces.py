@@ -225,7 +225,7 @@ def test_branches_are_told_apart_among_many_categories_that_do_not_matter() -> N
             raise ValueError("pooling: expected for networks with pixels only")
         return judged(1 - abs(config[f"x_{config['kind']}"]))
 
-    study = study_of(NTKPriorSampler(prior, RandomSampler(seed=1), epsilon=0.0))
+    study = study_of(NTKPriorSampler(prior, RandomSampler(seed=1), epsilon=0.0, seed=0))
     study.optimize(objective, n_trials=80)
     launched = [abs(trial.params[f"x_{trial.params['kind']}"]) <= 0.7 for trial in study.trials[30:]]
     assert all(launched)
