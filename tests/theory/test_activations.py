@@ -181,3 +181,15 @@ def test_what_the_quadrature_cannot_do_is_refused(activation: object, message: s
 def test_parity() -> None:
     assert [is_odd(name) for name in ("erf", "tanh", "sin", "identity")] == [True] * 4
     assert [is_odd(f) for f in ("relu", "gelu", np.cos, np.tanh)] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("q", [0.07, 0.8, 3.0, 20.0])
+@pytest.mark.parametrize("c", [-0.9, -0.2, 0.3, 0.9])
+def test_the_dual_of_elu_agrees_with_direct_quadrature(q: float, c: float) -> None:
+    # Its second derivative jumps, so that the plain rule is good to three digits only.
+    elu = (lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), lambda x: np.exp(np.minimum(x, 0)))
+    (t_1, d_1), (t_c, d_c) = (hermite_dual(*elu, q, v) for v in (1.0, c))
+    second, gain, d_t, d_d = evaluated("elu", q, 1 - c)
+    assert (second, gain) == pytest.approx((t_1, d_1), rel=1e-3)
+    assert second - d_t == pytest.approx(t_c, rel=1e-3, abs=1e-3 * t_1)
+    assert gain - d_d == pytest.approx(d_c, rel=1e-3)
