@@ -16,7 +16,6 @@ from ntk_prior.theory.regression import LearningCurve, learning_curve
 from ntk_prior.theory.spectrum import Spectrum, spectrum
 from ntk_prior.verdict.batch import FeasibilityTable
 from ntk_prior.verdict.calibration import Calibration, CalibrationReport
-from ntk_prior.verdict.estimates import max_learning_rate
 from ntk_prior.verdict.feasibility import (
     DEFAULT_THRESHOLD,
     Feasibility,
@@ -25,6 +24,7 @@ from ntk_prior.verdict.feasibility import (
     feasibility_from_spectrum,
 )
 from ntk_prior.verdict.outcomes import FinishedTrial
+from ntk_prior.verdict.stable_rate import max_learning_rate
 
 __all__ = [
     "DEFAULT_THRESHOLD",

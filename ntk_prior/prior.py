@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,30 @@ UNCERTAIN = 0.1
 spectrum on real images."""
 
 FORMAT = "ntk-prior prior 2"
+
+
+class _Lesson(NamedTuple):
+    """What one finished trial teaches: its features, what became of it, and which models it teaches."""
+
+    seen: NDArray[np.float64]
+    became: Outcome
+    in_practice: bool = False
+
+
+class _Lessons:
+    """Lessons for models that see ``size`` features."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lessons: list[_Lesson] = []
+
+    def add(self, lesson: _Lesson) -> None:
+        self._lessons.append(lesson)
+
+    @property
+    def together(self) -> Lessons:
+        seen = np.array([lesson.seen for lesson in self._lessons]).reshape(-1, self._size)
+        return Lessons(seen, [lesson.became for lesson in self._lessons])
 
 
 class NTKPrior:
@@ -211,24 +235,21 @@ class NTKPrior:
         finished = require_finished(trials)
         accuracies = (trial.test_accuracy for trial in finished)
         best = max((value for value in accuracies if value is not None and isfinite(value)), default=None)
-        lessons: dict[int, list[tuple[NDArray[np.float64], Outcome]]] = {len(FEATURES): [], len(PRACTICE_FEATURES): []}
+        theory, practice = _Lessons(len(FEATURES)), _Lessons(len(PRACTICE_FEATURES))
         skipped: Counter[str] = Counter()
         for trial in finished:
             lesson = self._lesson(trial, best)
             if isinstance(lesson, str):
                 skipped[lesson] += 1
             else:
-                lessons[len(lesson[0])].append(lesson)
-        theory, practice = (
-            Lessons(np.array([seen for seen, _ in known]).reshape(-1, size), [became for _, became in known])
-            for size, known in lessons.items()
-        )
-        report = self.calibration.report(theory, practice, skipped.total())
-        self.calibration = self._given.adjust(theory, practice)
+                (practice if lesson.in_practice else theory).add(lesson)
+        known = theory.together, practice.together
+        report = self.calibration.report(*known, skipped.total())
+        self.calibration = self._given.adjust(*known)
         return report._replace(reasons=dict(skipped.most_common()))
 
-    def _lesson(self, trial: FinishedTrial, best_accuracy: float | None) -> tuple[NDArray[np.float64], Outcome] | str:
-        """What a finished trial teaches, features and outcome, or the kind of reason for which it teaches nothing."""
+    def _lesson(self, trial: FinishedTrial, best_accuracy: float | None) -> _Lesson | str:
+        """What a finished trial teaches, or the kind of reason for which it teaches nothing."""
         understood = self._interpreter.interpret(trial.config)
         if isinstance(understood, Unclear):
             return understood.kind
@@ -249,9 +270,9 @@ class NTKPrior:
             return "no outcome known: accuracies are missing, or too low a test accuracy stands alone"
         if practice:
             rows, table = encode_one(architecture, budget)
-            return features_of_rows(judgement.estimates, rows, table, self.task)[0], became
+            return _Lesson(features_of_rows(judgement.estimates, rows, table, self.task)[0], became, in_practice=True)
         network = None if judgement.architecture is None else architecture
-        return features(judgement.estimates, NetworkSize.for_network(network, budget))[0], became
+        return _Lesson(features(judgement.estimates, NetworkSize.for_network(network, budget))[0], became)
 
     def save(self, path: str | Path, views: Iterable[ViewName] | None = None) -> None:
         """Write task, budget, calibration and threshold as JSON. ``to_architecture`` and ``refine`` are not written.

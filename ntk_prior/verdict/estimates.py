@@ -9,7 +9,6 @@ kernel for the same data.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -19,17 +18,16 @@ from numpy.typing import NDArray
 from ntk_prior._types import Array
 from ntk_prior.architecture import Architecture
 from ntk_prior.budget import Budget
-from ntk_prior.checks import require_instance, require_integer
+from ntk_prior.checks import require_integer
 from ntk_prior.task.hadamard import modes_at
 from ntk_prior.task.task import Task
 from ntk_prior.task.views import ViewName, view_name
 from ntk_prior.theory.eigenvalues import eigenvalues
 from ntk_prior.theory.jit import PER_CALL, PER_CONFIGURATION, entry_summing, inlined, inner, inner_summing, on_all_cores
-from ntk_prior.theory.layers import Layers, Row, encode_one, layers_of_row, window_of
+from ntk_prior.theory.layers import encode_one, layers_of_row
 from ntk_prior.theory.measured import MeasuredSpectrum
 from ntk_prior.theory.recursion import propagate
-from ntk_prior.theory.sign_descent import MAX_DEPTH, layer_kernels, sign_speeds
-from ntk_prior.theory.spectrum import LARGEST, saturated
+from ntk_prior.theory.spectrum import LARGEST
 from ntk_prior.theory.task_arrays import (
     Modes,
     TaskArrays,
@@ -40,7 +38,8 @@ from ntk_prior.theory.task_arrays import (
     readout_fan_of,
     workspace,
 )
-from ntk_prior.verdict.schedule import Schedule, effective_steps, schedule_of, schedule_of_own_kernel, schedule_of_row
+from ntk_prior.verdict.schedule import Schedule, schedule_of, schedule_of_own_kernel, schedule_of_row
+from ntk_prior.verdict.sign_steps import sign_steps
 
 _LARGEST_LOG, _LARGEST_NUMBER = 1e15, 1e300
 """Logarithms and numbers beyond these are taken for overflows."""
@@ -164,34 +163,7 @@ def estimate_rows(
         for field in range(out.shape[0]):
             out[field, i] = found[field]
         if row.adaptive > 0.0:
-            out[SPEED, i], out[KICK, i] = _sign_descent(row, net, arrays, work)
-
-
-@inner_summing
-def _sign_descent(row: Row, net: Layers, arrays: TaskArrays, work: Workspace) -> tuple[float, float]:
-    """``log_speed`` and ``log_kick`` of a training by Adam or its like; -LARGEST each where they are not known.
-
-    Args:
-        row, net: The configuration.
-        arrays: The task.
-        work: ``nodes`` and ``lam`` as ``propagate`` and ``eigenvalues`` left them.
-    """
-    if not (row.standard > 0.0 and row.width > 0.0 and row.learning_rate > 0.0 and net.depth <= MAX_DEPTH):
-        return -LARGEST, -LARGEST
-    gap = quotient = 0.0
-    for j in range(arrays.apart.size):
-        gap += arrays.apart[j] * work.nodes.gaps[j]
-    for i in range(work.lam.size):
-        quotient += arrays.modes.energy[i] * work.lam[i]
-    alignment = quotient / max(gap, 1e-12 * quotient) if quotient > 0.0 else 1.0
-    window, fan = window_of(row), first_fan_of(row, arrays)
-    sizes = (row.width * fan, row.width * row.width * window, readout_fan_of(row, arrays) * arrays.n_outputs)
-    log_q = layer_kernels(net, arrays.cosines, arrays.group, arrays.spreads, arrays.variances, work.nodes, work.layers)
-    speeds = sign_speeds(work.layers, net.depth, log_q, arrays.apart, alignment, sizes)
-    rate = row.learning_rate * math.sqrt(row.width * window / row.weight_variance)
-    labels = math.sqrt(arrays.n_train * arrays.target_variance)
-    speed = math.log(max(rate * effective_steps(row) * speeds.labels / labels, 1e-300))
-    return speed, math.log(max(rate * speeds.top, 1e-300))
+            out[SPEED, i], out[KICK, i] = sign_steps(row, net, arrays, work)
 
 
 @inner
@@ -404,39 +376,3 @@ def estimates_from_spectrum(
         return found._replace(log_speed=-LARGEST, log_kick=-LARGEST)
     own = estimate(architecture, task, budget)
     return found._replace(log_speed=own.log_speed, log_kick=own.log_kick)
-
-
-def max_learning_rate(architecture: Architecture, task: Task, budget: Budget) -> float:
-    """Largest stable learning rate, in the budget's convention (mean loss, parametrization, batch size, momentum).
-
-    Gradient descent on half the mean squared error is stable up to 2 n_train / lambda_max in the NTK parametrization.
-
-    Args:
-        architecture: The network.
-        task: The task's summary.
-        budget: The optimiser; its own ``learning_rate`` is ignored.
-
-    Raises:
-        TypeError: If an argument has the wrong type.
-        ValueError: For Adam, whose stability the kernel does not decide, and for what the theory does not know.
-
-    Example:
-        >>> import ntk_prior as ntp
-        >>> he = ntp.Architecture(weight_variance=2.0, bias_variance=0.0, depth=3, activation="relu")
-        >>> task = ntp.Task.cifar10(1_000)
-        >>> f"{ntp.max_learning_rate(he, task, ntp.Budget(steps=300, width=512)):.2f}"
-        '0.88'
-        >>> f"{ntp.max_learning_rate(he, task, ntp.Budget(steps=300, width=512, parametrization='standard')):.4f}"
-        '0.0031'
-    """
-    require_instance("architecture", architecture, Architecture)
-    require_instance("task", task, Task)
-    require_instance("budget", budget, Budget)
-    if budget.unknown or architecture.unknown:
-        raise ValueError(
-            f"expected a training and a network that the theory knows: {budget.unknown or architecture.unknown}"
-        )
-    if budget.is_adaptive:
-        raise ValueError("optimizer: expected 'sgd' or 'momentum' (Adam's stability is not a property of the kernel)")
-    unit = replace(budget.in_steps(task.n_train), learning_rate=1.0)
-    return saturated(-estimate(architecture, task, unit).log_excess)

@@ -25,6 +25,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from ntk_prior import DEFAULT_THRESHOLD
+from ntk_prior.budget import ADAPTIVE
 from ntk_prior.verdict.calibration import FORMAT
 from ntk_prior.verdict.model import Model
 from ntk_prior.verdict.outcomes import reliability
@@ -56,7 +57,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
 ERROR_BINS = 6
 FOREST = {"size": 256, "trees": 60}
 QUANTILES = 101
-ADAPTIVE = ("adam", "adamw", "rmsprop")
 
 
 def fitted(known: Known) -> Practice:

@@ -135,20 +135,27 @@ def practice(table: pd.DataFrame, data_dir: Path | None, *, along_the_way: bool)
         kept = np.ones(len(table), dtype=bool) if last else constant & table[f"test_score_{k}"].notna().to_numpy()
         test = np.where(np.isfinite(tests[:, k]), tests[:, k], chance)
         train = table[f"train_score_{k}"].fillna(-1.0).to_numpy()
-        became = [outcome_in_practice(c, t, s, b) for c, t, s, b in zip(chance, train, test, best, strict=True)]
-        relative = np.clip((test - chance) / (best - chance), 0.0, 1.0)
         frame = table.assign(
             steps=table[f"step_{k}"],
-            relative=relative,
-            hopeless=relative < USEFUL,
-            trained=[bool(one and one.trained) for one in became],
-            generalizes=[np.nan if not one or one.generalizes is None else float(one.generalizes) for one in became],
+            **_became(chance, train, test, best),
             weight=1.0 if last else SHORTER,
             point=k,
         )
         frames.append(frame[kept])
     frame = pd.concat(frames, ignore_index=True)
     return Known(frame, features(frame, lambda name, n_train: practice_task(name, n_train, data_dir)))
+
+
+def _became(chance: Array, train: Array, test: Array, best: Array) -> dict[str, Any]:
+    """Columns of what became of trainings, from scores, shape (n,) each."""
+    became = [outcome_in_practice(*scores) for scores in zip(chance, train, test, best, strict=True)]
+    relative = np.clip((test - chance) / (best - chance), 0.0, 1.0)
+    return {
+        "relative": relative,
+        "hopeless": relative < USEFUL,
+        "trained": [bool(one and one.trained) for one in became],
+        "generalizes": [np.nan if not one or one.generalizes is None else float(one.generalizes) for one in became],
+    }
 
 
 SHORTER = 0.25
@@ -161,10 +168,7 @@ def largest_rates() -> Known:
     frame = pd.read_csv(RATES_TABLE)
     task = Task.load(RATES_TABLE.with_suffix(".json"))
     test = frame["test_accuracy"].to_numpy()
-    became = [
-        outcome_in_practice(task.chance, t, s, test.max()) for t, s in zip(frame["train_accuracy"], test, strict=True)
-    ]
-    relative = np.clip((test - task.chance) / (test.max() - task.chance), 0.0, 1.0)
+    same = np.full(len(frame), 1.0)
     frame = frame.assign(
         configuration=[f"rate-{k // len(MULTIPLES)}" for k in range(len(frame))],
         dataset="largest_rates",
@@ -179,10 +183,7 @@ def largest_rates() -> Known:
         schedule="constant",
         warmup_steps=0,
         steps=STEPS,
-        relative=relative,
-        hopeless=relative < USEFUL,
-        trained=[bool(one and one.trained) for one in became],
-        generalizes=[np.nan if not one or one.generalizes is None else float(one.generalizes) for one in became],
+        **_became(task.chance * same, frame["train_accuracy"].to_numpy(), test, test.max() * same),
         weight=SHORTER,
     )
     return Known(frame, features(frame, lambda *_: task))
