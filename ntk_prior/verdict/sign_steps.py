@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ntk_prior.theory.jit import inner_summing
+from ntk_prior.theory.jit import inner, inner_summing
 from ntk_prior.theory.layers import Layers, Row, window_of
 from ntk_prior.theory.sign_descent import MAX_DEPTH, layer_kernels, sign_speeds
 from ntk_prior.theory.spectrum import LARGEST
@@ -21,7 +21,7 @@ def sign_steps(row: Row, net: Layers, arrays: TaskArrays, work: Workspace) -> tu
         arrays: The task.
         work: ``nodes`` and ``lam`` as ``propagate`` and ``eigenvalues`` left them.
     """
-    if not (row.standard > 0.0 and row.width > 0.0 and row.learning_rate > 0.0 and net.depth <= MAX_DEPTH):
+    if not _are_known(row, net):
         return -LARGEST, -LARGEST
     gap = quotient = 0.0
     for j in range(arrays.apart.size):
@@ -37,3 +37,9 @@ def sign_steps(row: Row, net: Layers, arrays: TaskArrays, work: Workspace) -> tu
     labels = math.sqrt(arrays.n_train * arrays.target_variance)
     speed = math.log(max(rate * effective_steps(row) * speeds.labels / labels, 1e-300))
     return speed, math.log(max(rate * speeds.top, 1e-300))
+
+
+@inner
+def _are_known(row: Row, net: Layers) -> bool:
+    """Whether steps can be counted; ``sign_steps`` is compiled as if there were no NaN, which rates and widths may be."""
+    return bool(row.standard > 0.0 and row.width > 0.0 and row.learning_rate > 0.0 and net.depth <= MAX_DEPTH)

@@ -11,8 +11,10 @@ import pytest
 from sklearn.datasets import load_digits
 
 from ntk_prior import Architecture, Budget, Task
+from ntk_prior.task.views import view_name
+from ntk_prior.theory.layers import encode_one
 from ntk_prior.theory.spectrum import LARGEST
-from ntk_prior.verdict.estimates import estimate
+from ntk_prior.verdict.estimates import estimate, estimates_of_rows
 from ntk_prior_flax import Network
 
 RATE = 1e-3
@@ -65,8 +67,12 @@ def test_a_step_moves_the_outputs_about_as_far_as_the_layers_kernels_say(archite
     assert -0.1 <= found.log_kick - shared <= 0.8
 
 
-def test_without_a_rate_a_width_or_the_standard_parametrization_it_is_unknown() -> None:
+@pytest.mark.parametrize("n", [1, 2_000], ids=["interpreted", "compiled"])
+def test_without_a_rate_a_width_or_the_standard_parametrization_it_is_unknown(n: int) -> None:
     x, y = data()
     task, network = Task.from_arrays(x, y), Architecture(2.0, 0.0, 3, "relu")
     for budget in (Budget(10, None, "adam", width=64, parametrization="standard"), Budget(10, 1e-3, "adam", width=64)):
-        assert estimate(network, task, budget).log_speed == -LARGEST
+        rows, table = encode_one(network, budget)
+        found = estimates_of_rows(np.repeat(rows, n), table, task, view_name(network))
+        assert np.all(found.log_speed == -LARGEST)
+        assert np.all(found.log_kick == -LARGEST)
