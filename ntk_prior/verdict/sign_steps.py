@@ -41,5 +41,5 @@ def sign_steps(row: Row, net: Layers, arrays: TaskArrays, work: Workspace) -> tu
 
 @inner
 def _are_known(row: Row, net: Layers) -> bool:
-    """Whether steps can be counted; ``sign_steps`` is compiled as if no rate or width were NaN, which stands for none."""
+    """Whether steps can be counted; ``sign_steps`` is compiled as if no rate or width was NaN."""
     return bool(row.standard > 0.0 and row.width > 0.0 and row.learning_rate > 0.0 and net.depth <= MAX_DEPTH)
