@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -106,8 +107,9 @@ def plain_values(architecture: Architecture, budget: Budget) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=4)
 def encode_one(architecture: Architecture, budget: Budget) -> tuple[NDArray[np.void], Array]:
-    """One configuration for compiled code.
+    """One configuration for compiled code; what estimates it and what judges the estimates ask one after the other.
 
     Returns:
         Array of ``CONFIGURATION``, shape (1,), and the table of the activation's dual.

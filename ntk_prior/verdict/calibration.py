@@ -287,7 +287,7 @@ class Calibration:
         """Probabilities where trainings of practice cover a configuration, and silence, or a bound, elsewhere."""
         known = self.practice.prospects(features_of_rows(found, rows, table, task))
         silent = known.support < MIN_SUPPORT
-        bounds = bound_under_adam(found).trainability if rows["adaptive"][0] > 0 else np.nan
+        bounds = bound_under_adam(found).trainability if rows["adaptive"][0] > 0 and silent.any() else np.nan
         gentle = (rows["adaptive"] > 0) | (rows["cross_entropy"] > 0)
         return Probabilities(
             np.where(silent, bounds, known.trains),

@@ -77,8 +77,9 @@ class Estimates(NamedTuple):
             [0, 1], relative to the best kernel's.
         log_speed: ln of how far the steps of the budget would carry the outputs along the labels at the initial speed,
             in units of the labels' size. Of Adam and its like by ``theory.sign_descent``, -LARGEST where it is unknown.
-        log_kick: ln of how much a step moves what all inputs share, relative to the labels' size: ``log_excess`` of
-            gradient descent, where 0 is the limit of stability; of Adam and its like as ``log_speed``.
+        log_kick: ln of how much the longest step moves what all inputs share, relative to the labels' size:
+            ``log_excess`` of gradient descent, where 0 is the limit of stability; of Adam and its like as
+            ``log_speed``.
     """
 
     trainability: Any

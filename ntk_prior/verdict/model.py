@@ -41,7 +41,11 @@ class Model:
 
     def log_odds(self, rows: Array) -> Array:
         """Log-odds of rows of features, shape (n, features) to (n,)."""
-        return self.slope * (self.intercept + sums(self.trees, rows)) + self.shift
+        return self.at(sums(self.trees, rows))
+
+    def at(self, total: Array) -> Array:
+        """Log-odds of rows whose trees add up to some numbers, shape (n,)."""
+        return self.slope * (self.intercept + total) + self.shift
 
     def adjust(self, rows: Array, outcomes: NDArray[np.bool_]) -> Model:
         """The model with its log-odds shifted and stretched to fit some outcomes.

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,8 +32,8 @@ from ntk_prior.theory.jit import PER_CALL, PER_CONFIGURATION, entry
 from ntk_prior.verdict.estimates import Estimates
 from ntk_prior.verdict.model import Model, model_from_json, model_to_json, probability
 from ntk_prior.verdict.outcomes import Outcome, split
-from ntk_prior.verdict.schedule import effective_steps
-from ntk_prior.verdict.trees import Trees, sums, trees_from_json, trees_to_json
+from ntk_prior.verdict.schedule import effective_steps, longest_step
+from ntk_prior.verdict.trees import Forest, Trees, forest, sums_of, trees_from_json, trees_to_json
 
 FEATURES = (
     *("log_speed", "log_kick", "log_rate", "log_rate_times_width", "log_depth", "log_width", "log_batch"),
@@ -111,8 +112,8 @@ def features_of_rows(found: Estimates, rows: NDArray[np.void], table: Array, tas
     """What the models see, shape (n, features), in the order of ``FEATURES``.
 
     Logarithms are natural ones. ``log_movement`` is how far the steps can move a weight, relative to the initial
-    weights; ``log_relative_step`` how far one of them moves a unit, relative to its size; ``log_forgetting`` how many
-    times weights decay to nothing.
+    weights; ``log_rate`` and ``log_relative_step`` are about the longest step, the latter how far it moves a unit,
+    relative to its size; ``log_forgetting`` is how many times weights decay to nothing.
 
     Args:
         found: The theory's estimates.
@@ -147,11 +148,11 @@ def _fill_features(rows: NDArray[np.void], theory: Array, n_train: float, bounde
         rate = math.log(row.learning_rate) - math.log(1.0 - row.momentum)
         width, depth = math.log(row.width), math.log(row.depth)
         batch = min(row.batch_size, n_train) if row.batch_size > 0.0 else n_train
-        steps = effective_steps(row)
+        steps, longest = effective_steps(row), math.log(longest_step(row))
         relative = math.log(row.weight_variance)
         seen[i, 0] = theory[0, i]
         seen[i, 1] = theory[1, i]
-        seen[i, 2] = rate
+        seen[i, 2] = rate + longest
         seen[i, 3] = rate + width
         seen[i, 4] = depth
         seen[i, 5] = width
@@ -171,7 +172,7 @@ def _fill_features(rows: NDArray[np.void], theory: Array, n_train: float, bounde
         seen[i, 19] = row.depth / row.width
         seen[i, 20] = 1.0 if row.adaptive > 0.0 and row.beta == 0.0 else 0.0
         seen[i, 21] = rate + math.log(steps) + 0.5 * (width - relative)
-        seen[i, 22] = rate + width - 0.5 * relative
+        seen[i, 22] = rate + longest + width - 0.5 * relative
         seen[i, 23] = theory[3, i]
         seen[i, 24] = theory[4, i]
         seen[i, 25] = theory[5, i]
@@ -195,16 +196,25 @@ class Support:
     low: Array
     high: Array
 
-    def of(self, seen: Array) -> Array:
-        """In [0, 1], shape (n,): the share of known trainings that fall less deep; 0 beyond all of them."""
-        margin = BEYOND * (self.high - self.low) + _ROUNDING
-        inside = np.all((seen >= self.low - margin) & (seen <= self.high + margin), axis=1)
-        share = np.interp(self.depths_of(seen), self.depths, np.linspace(0.0, 1.0, len(self.depths)))
-        return np.where(inside, share, 0.0)
+    def of(self, depths: Array, seen: Array) -> Array:
+        """In [0, 1], shape (n,): the share of known trainings that fall less deep; 0 beyond all of them.
 
-    def depths_of(self, seen: Array) -> Array:
-        """How deep configurations fall, shape (n,)."""
-        return sums(self.trees, seen)
+        Args:
+            depths: How deep configurations fall, shape (n,).
+            seen: Their features, shape (n, features).
+        """
+        low, high = self._ends
+        inside = ((seen >= low) & (seen <= high)).all(axis=1)
+        return np.where(inside, np.interp(depths, self.depths, self._shares), 0.0)
+
+    @cached_property
+    def _ends(self) -> tuple[Array, Array]:
+        margin = BEYOND * (self.high - self.low) + _ROUNDING
+        return self.low - margin, self.high + margin
+
+    @cached_property
+    def _shares(self) -> Array:
+        return np.linspace(0.0, 1.0, len(self.depths))
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,16 +240,20 @@ class Practice:
         Args:
             seen: Their features, shape (n, features).
         """
-        trains = probability(self.trains.log_odds(seen))
-        expected = np.clip(self.expected.log_odds(seen), 0.0, 1.0)
-        return Prospects(
-            trains,
-            probability(self.generalizes.log_odds(seen)),
-            expected,
-            np.interp(expected, np.linspace(0.0, 1.0, len(self.errors)), self.errors),
-            self.support.of(seen),
-            self._too_fast(seen, trains),
-        )
+        totals = sums_of(self._forest, seen).T
+        trains, generalizes = probability(self.trains.at(totals[0])), probability(self.generalizes.at(totals[1]))
+        expected = self.expected.at(totals[2]).clip(0.0, 1.0)
+        errors = np.interp(expected, self._expectations, self.errors)
+        support = self.support.of(totals[3], seen)
+        return Prospects(trains, generalizes, expected, errors, support, self._too_fast(seen, trains))
+
+    @cached_property
+    def _forest(self) -> Forest:
+        return forest([*(model.trees for model in (self.trains, self.generalizes, self.expected)), self.support.trees])
+
+    @cached_property
+    def _expectations(self) -> Array:
+        return np.linspace(0.0, 1.0, len(self.errors))
 
     def _too_fast(self, seen: Array, trains: Array) -> NDArray[np.bool_]:
         doubtful = trains < 0.5

@@ -33,6 +33,9 @@ sharply."""
 ANY_NETWORK = 40.0
 """The same for a network of which only the kernel is known, or no width: more than was seen of any."""
 
+RMS_DECAY = 0.99
+"""Decay rate of RMSprop's average of squares; PyTorch's default."""
+
 _SMALLEST_RATE, _LARGEST_RATE = 1e-290, 1e290
 """Learning rates in the kernel's units are kept inside this range."""
 
@@ -115,6 +118,18 @@ def effective_steps(row: Row) -> float:
     if decay > 0.0 and (row.adaptive == 0.0 or row.decoupled > 0.0):  # False for NaN, where there is no rate
         steps *= -math.expm1(-min(decay, 600.0)) / decay
     return max(steps, 0.5)
+
+
+@inner
+def longest_step(row: Row) -> float:
+    """The longest step, in units of those at the full learning rate.
+
+    RMSprop's average of squares starts at 0 and nothing corrects for it, as Adam does: after t steps it holds
+    1 - RMS_DECAY^t of the squares, so that the first step is ten times too long, unless the rate is still warming up.
+    """
+    if not (row.adaptive > 0.0 and row.beta == 0.0):
+        return 1.0
+    return 1.0 / math.sqrt(-math.expm1(math.log(RMS_DECAY) * (row.warmup_steps + 1.0)))
 
 
 @inner

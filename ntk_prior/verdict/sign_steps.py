@@ -9,7 +9,7 @@ from ntk_prior.theory.layers import Layers, Row, window_of
 from ntk_prior.theory.sign_descent import MAX_DEPTH, layer_kernels, sign_speeds
 from ntk_prior.theory.spectrum import LARGEST
 from ntk_prior.theory.task_arrays import TaskArrays, Workspace, first_fan_of, readout_fan_of
-from ntk_prior.verdict.schedule import effective_steps
+from ntk_prior.verdict.schedule import effective_steps, longest_step
 
 
 @inner_summing
@@ -36,7 +36,7 @@ def sign_steps(row: Row, net: Layers, arrays: TaskArrays, work: Workspace) -> tu
     rate = row.learning_rate * math.sqrt(row.width * window / row.weight_variance)
     labels = math.sqrt(arrays.n_train * arrays.target_variance)
     speed = math.log(max(rate * effective_steps(row) * speeds.labels / labels, 1e-300))
-    return speed, math.log(max(rate * speeds.top, 1e-300))
+    return speed, math.log(max(rate * longest_step(row) * speeds.top, 1e-300))
 
 
 @inner

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +34,32 @@ class Trees(NamedTuple):
     value: Array
 
 
+class Forest(NamedTuple):
+    """Several sums of trees, which rows walk through in one go.
+
+    Attributes:
+        trees: Those of all sums.
+        column: Which sum each tree belongs to, shape (trees,).
+        n: Number of sums.
+    """
+
+    trees: Trees
+    column: NDArray[np.int32]
+    n: int
+
+
+def forest(parts: Sequence[Trees]) -> Forest:
+    """Several sums of trees as one forest."""
+    starts = np.cumsum([0, *(len(part.feature) for part in parts)])
+    shifted = [
+        part._replace(roots=part.roots + start, left=part.left + start, right=part.right + start)
+        for part, start in zip(parts, starts, strict=False)
+    ]
+    whole = Trees(*(np.concatenate(arrays).astype(arrays[0].dtype) for arrays in zip(*shifted, strict=True)))
+    column = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part.roots) for part in parts])
+    return Forest(whole, column, len(parts))
+
+
 @entry(lambda *arguments: PER_CALL / 2 + PER_CONFIGURATION * len(arguments[-1]))
 def _add_trees(
     roots: NDArray[np.int32],
@@ -42,23 +68,29 @@ def _add_trees(
     left: NDArray[np.int32],
     right: NDArray[np.int32],
     value: Array,
+    column: NDArray[np.int32],
     rows: Array,
     out: Array,
 ) -> None:
-    """Add the leaves that each row of features reaches; fills ``out``, shape (n,)."""
+    """Add the leaves that each row of features reaches; fills ``out``, shape (n, sums)."""
     for i in range(rows.shape[0]):
-        for root in roots:
-            node = root
+        for k in range(roots.size):
+            node = roots[k]
             while feature[node] >= 0:
                 node = left[node] if rows[i, feature[node]] <= threshold[node] else right[node]
-            out[i] += value[node]
+            out[i, column[k]] += value[node]
+
+
+def sums_of(known: Forest, rows: Array) -> Array:
+    """What each sum of trees adds up to for rows of features, shape (n, features) to (n, sums)."""
+    out = np.zeros((len(rows), known.n))
+    on_all_cores(lambda span: _add_trees(*known.trees, known.column, rows[span], out[span]), len(rows))
+    return out
 
 
 def sums(trees: Trees, rows: Array) -> Array:
     """What the trees add up to for rows of features, shape (n, features) to (n,)."""
-    out = np.zeros(len(rows))
-    on_all_cores(lambda span: _add_trees(*trees, rows[span], out[span]), len(rows))
-    return out
+    return sums_of(Forest(trees, np.zeros_like(trees.roots), 1), rows)[:, 0]
 
 
 def trees_to_json(trees: Trees) -> dict[str, Any]:

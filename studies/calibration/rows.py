@@ -189,6 +189,23 @@ def largest_rates() -> Known:
     return Known(frame, features(frame, lambda *_: task))
 
 
+def recipes(frame: pd.DataFrame, known: pd.DataFrame, data_dir: Path | None) -> Known:
+    """The recipes of textbooks.
+
+    Args:
+        frame: The table "recipes".
+        known: The table "practice", whose best scores theirs are relative to.
+        data_dir: CIFAR-10.
+    """
+    scores = [column for column in known.columns if column.startswith("test_score_")]
+    best = known[scores].max(axis=1).groupby(known["dataset"]).max()
+    chance = frame["dataset"].map(lambda name: practice_task(name, 0, data_dir).chance).to_numpy()
+    test = frame["best_test_score"].fillna(-np.inf).to_numpy()
+    most = np.maximum(frame["dataset"].map(best).to_numpy(), test)
+    frame = frame.assign(**_became(chance, frame["train_score"].fillna(-1.0).to_numpy(), test, most))
+    return Known(frame, features(frame, lambda name, n_train: practice_task(name, n_train, data_dir)))
+
+
 @cache
 def hpobench(name: str) -> Known:
     """All configurations of one of HPOBench's tasks; nothing is known of their training scores."""

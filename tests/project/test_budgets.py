@@ -6,13 +6,14 @@ import math
 from typing import Any
 
 import numpy as np
+import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ntk_prior import Architecture, Budget, NTKPrior, Task
 from ntk_prior.theory.layers import encode_one
-from ntk_prior.verdict.schedule import effective_steps
+from ntk_prior.verdict.schedule import RMS_DECAY, effective_steps, longest_step
 
 TASK = Task.cifar10(1_000)
 NETWORK = Architecture(2.0, 0.0, 2, "relu")
@@ -66,6 +67,22 @@ def test_falling_rates_and_warm_ups_count_half(steps: int, share: float) -> None
     # The mean of the rates that the trainings of the table practice really took.
     left = 1.0 - (np.arange(steps)) / steps
     assert np.sum(0.5 - 0.5 * np.cos(np.pi * left)) == pytest.approx(steps / 2, abs=1.0)
+
+
+@pytest.mark.parametrize("warmup", [0, 3, 50, 400])
+def test_rmsprops_longest_step_is_optaxs(warmup: int) -> None:
+    optimizer = optax.scale_by_rms(RMS_DECAY, eps=0.0, eps_in_sqrt=False)
+    slope = np.float32(0.3)
+    memory = optimizer.init(slope)
+    lengths = []
+    for step in range(warmup + 20):
+        direction, memory = optimizer.update(slope, memory)
+        lengths.append(float(direction) * min((step + 1) / (warmup + 1), 1.0))
+    budget = Budget(1_000, 1e-3, "rmsprop", width=64, parametrization="standard", warmup_steps=warmup)
+    assert longest_step(encode_one(NETWORK, budget)[0][0]) == pytest.approx(max(lengths), rel=1e-3)
+    for other in ("adam", "adamw"):
+        row = encode_one(NETWORK, Budget(1_000, 1e-3, other, width=64, parametrization="standard"))[0][0]
+        assert longest_step(row) == 1.0
 
 
 @given(decay=st.floats(0.0, 10.0), rate=st.floats(1e-5, 10.0))
