@@ -14,7 +14,7 @@ from studies.trainings.practice.data import CLASSES, IMAGES, TARGETS
 from studies.trainings.space import log_uniform, rounded
 
 SEED = 16
-CONFIGURATIONS = 5_000
+CONFIGURATIONS = 7_500
 PER_GROUP = 6
 REPEATED = 5
 """Every fifth configuration is trained from two initialisations."""
