@@ -71,6 +71,17 @@ def rank_of(judgement: Judgement) -> float | None:
     return score_of(judgement) if expected is None or not math.isfinite(expected) else float(expected)
 
 
+def is_expected(judgement: Judgement) -> bool:
+    """Whether it competes by an expected score, which is not to be compared with a probability."""
+    return rank_of(judgement) != score_of(judgement)
+
+
+def error_of(judgement: Judgement) -> float:
+    """Standard deviation of what becomes of trainings from what it competes by; 0 where that is not known."""
+    error = getattr(judgement, "score_error", None)
+    return 0.0 if error is None or not math.isfinite(error) else float(error)
+
+
 def own_threshold(prior: Prior) -> float:
     """The threshold that a prior judges with; ``DEFAULT_THRESHOLD`` for one that has none."""
     return float(prior.threshold) if isinstance(prior, PriorWithThreshold) else DEFAULT_THRESHOLD

@@ -6,7 +6,7 @@ far as finished trials bear it out (``decision.trust``), and a share of trials, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import islice
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ntk_prior.checks import require_integer, require_real
 from ntk_prior.configuration import Configuration
 from ntk_prior.decision.draws import Choice, Draw, Drawn, Scored, T
-from ntk_prior.decision.judgement import Judgement, Prior, ask, score_of
+from ntk_prior.decision.judgement import Judgement, Prior, ask, error_of, is_expected, score_of
 from ntk_prior.decision.records import same
 from ntk_prior.decision.trust import Trust
 from ntk_prior.verdict.feasibility import DEFAULT_THRESHOLD
@@ -31,6 +31,10 @@ DEFAULT_MAX_DRAWS = 32
 
 DEFAULT_CANDIDATES = 16
 """Draws that compete for one trial: of so many that the prior lets through, the best-scored is launched."""
+
+EQUAL_WITHIN = 0.5
+"""Draws whose expected scores differ by less than this share of their error count as equally good, so that the tuner,
+which has seen what came of its own trials, decides between them."""
 
 FADES_AFTER = 20
 """Trials after which fewer and fewer draws compete: by then the tuner has learnt more than the prior knows."""
@@ -58,7 +62,8 @@ class _Purpose(IntEnum):
 class Screen:
     """Refuses draws below a threshold, but for audited trials and as far as the prior is trusted.
 
-    Of several draws that are let through the best-scored one is launched. With ``c`` of them that multiplies the
+    Of several draws that are let through the best-scored one is launched; of expected scores that differ by less than
+    ``EQUAL_WITHIN`` of their error, the one that was drawn first. With ``c`` of them that multiplies the
     tuner's density by the prior's, taken as the (c - 1)-th power of a score's quantile among these draws. As in piBO
     (Hvarfner et al., arXiv 2204.11051, equation 6) the exponent fades as trials finish, here as 1 / trials^2: of what
     is better than good the score knows little.
@@ -214,6 +219,16 @@ class Screen:
         )
 
 
+def _winner(passed: Sequence[Scored[T]]) -> Scored[T]:
+    """The best of the draws that were let through; of equally good ones, the one that was drawn first."""
+    # Of scores and expected scores, the kind of the first draw competes, so that both keep their shares.
+    kind = is_expected(passed[0].judgement)
+    rivals = [scored for scored in passed if is_expected(scored.judgement) is kind]
+    best = max(rivals, key=lambda scored: scored.rank)
+    least = best.rank - EQUAL_WITHIN * error_of(best.judgement)
+    return next(scored for scored in rivals if scored.rank >= least)
+
+
 class _SortedDraws(Generic[T]):
     """The draws for one trial, sorted by what becomes of them.
 
@@ -249,7 +264,7 @@ class _SortedDraws(Generic[T]):
         if self._aside is not None and not self.passed:
             return self._aside
         if self.passed:
-            best = max(self.passed, key=lambda scored: scored.rank)
+            best = _winner(self.passed)
         elif self.refused:
             best = max(self.refused, key=lambda scored: scored.score)
         else:

@@ -97,11 +97,13 @@ def trust_in_view_of(evidence: Sequence[Evidence], threshold: float, withdrawn: 
     refusals = trust_in_refusals(plain & (scores < threshold), ranks)
     if withdrawn is None:
         withdrawn = withdrawn_verdicts(evidence, threshold)
+    counts = np.array([trial.verdict not in withdrawn for trial in evidence], dtype=bool)
+    expected = np.array([trial.rank is not None for trial in evidence], dtype=bool)
     competing = np.array([trial.score if trial.rank is None else trial.rank for trial in evidence], dtype=np.float64)
-    if withdrawn:
-        counts = np.array([trial.verdict not in withdrawn for trial in evidence], dtype=bool)
-        scores, competing, ranks = scores[counts], competing[counts], _joint_ranks(losses[counts])
-    ranking, coarse = trust_in_ranking(competing, ranks), trust_in_ranking(np.round(scores, 1), ranks)
+    # Scores and expected scores do not compete with one another.
+    kinds = [counts & kind for kind in (expected, ~expected)]
+    ranking = min(trust_in_ranking(competing[kind], losses[kind]) for kind in kinds)
+    coarse = trust_in_ranking(np.round(scores[counts], 1), losses[counts])
     return Trust(min(refusals, P_VALUE_SCALE * coarse), ranking)
 
 

@@ -102,7 +102,7 @@ def plain_values(architecture: Architecture, budget: Budget) -> dict[str, Any]:
         "decoupled": budget.optimizer == "adamw",
         "falling": budget.schedule != "constant",
         "warmup_steps": budget.warmup_steps,
-        "usual_betas": budget.betas == USUAL_BETAS,
+        "usual_betas": budget.betas == USUAL_BETAS or budget.optimizer not in ("adam", "adamw"),
         "beta": 0.0 if budget.optimizer == "rmsprop" else budget.betas[0],
     }
 

@@ -238,8 +238,13 @@ def entries_of(column: Any) -> NDArray[Any]:
         column = [None if masked else value for masked, value in zip(hidden, column.data, strict=True)]
     if hasattr(column, "to_numpy"):
         column = column.to_numpy()
-    array = np.asarray(column) if hasattr(column, "dtype") else np.asarray(column, dtype=object)
-    return np.atleast_1d(array)
+    if hasattr(column, "dtype"):
+        return np.atleast_1d(np.asarray(column))
+    if isinstance(column, list) and any(isinstance(entry, tuple) for entry in column):
+        array = np.empty(len(column), dtype=object)  # of pairs, as betas are, NumPy would make two columns
+        array[:] = column
+        return array
+    return np.atleast_1d(np.asarray(column, dtype=object))
 
 
 def length_of(columns: Mapping[str, NDArray[Any]], one_dimensional: Container[str] = ()) -> int:

@@ -254,7 +254,7 @@ class Calibration:
         if architecture is not None and is_covered(budget, task.n_train):
             known = self._in_practice(found, *encode_one(architecture, budget), task)
         elif budget.is_adaptive:
-            known = bound_under_adam(found)
+            known = bound_under_adam(found, architecture is not None and budget.parametrization == "standard")
         else:
             known = self._apply(found, NetworkSize.for_network(architecture, budget))
         return Probabilities(*(float(np.ravel(column)[0]) for column in known))
@@ -274,7 +274,11 @@ class Calibration:
         if covered.all():
             return self._in_practice(found, rows, table, task)
         adaptive = rows["adaptive"][0] > 0
-        known = bound_under_adam(found) if adaptive else self._apply(found, NetworkSize.for_rows(rows))
+        known = (
+            bound_under_adam(found, rows["standard"] > 0.0)
+            if adaptive
+            else self._apply(found, NetworkSize.for_rows(rows))
+        )
         if not covered.any():
             return known
         columns = [np.array(np.broadcast_to(column, len(rows)), dtype=np.float64) for column in known]
@@ -284,20 +288,19 @@ class Calibration:
         return Probabilities(*columns)
 
     def _in_practice(self, found: Estimates, rows: NDArray[np.void], table: Array, task: Task) -> Probabilities[Array]:
-        """Probabilities where trainings of practice cover a configuration, and silence, or a bound, elsewhere."""
+        """Probabilities where trainings of practice cover a configuration, and silence elsewhere."""
         known = self.practice.prospects(features_of_rows(found, rows, table, task))
         silent = known.support < MIN_SUPPORT
-        bounds = bound_under_adam(found).trainability if rows["adaptive"][0] > 0 and silent.any() else np.nan
         gentle = (rows["adaptive"] > 0) | (rows["cross_entropy"] > 0)
         return Probabilities(
-            np.where(silent, bounds, known.trains),
+            np.where(silent, np.nan, known.trains),
             np.where(silent, np.nan, known.generalizes),
             np.broadcast_to(found.learnt, len(rows)),
             np.ones(len(rows)),
             np.where(silent, np.nan, known.expected_score),
             np.where(silent, np.nan, known.score_error),
             known.support,
-            np.where(known.too_fast, np.where(gentle, TOO_FAST_COLLAPSES, TOO_FAST_DIVERGES), 0.0),
+            np.where(known.too_fast & ~silent, np.where(gentle, TOO_FAST_COLLAPSES, TOO_FAST_DIVERGES), 0.0),
         )
 
     def _apply(self, found: Estimates, size: NetworkSize) -> Probabilities[Array]:
@@ -375,18 +378,20 @@ class Calibration:
         )
 
 
-def bound_under_adam(found: Estimates) -> Probabilities[Array]:
-    """What is known under Adam: no probabilities, but the certainty that some networks cannot train.
+def bound_under_adam(found: Estimates, standard: Any) -> Probabilities[Array]:
+    """What is known under Adam: no probabilities, but that some networks cannot train while the kernel is as it was.
 
     Args:
         found: The theory's estimates of one configuration or of n.
+        standard: Whether it is in the standard parametrization, where small steps move narrow networks far from their
+            initial kernel, which bounds nothing then.
 
     Returns:
         For ``trainability`` the bound where it is below ``OUT_OF_REACH``, and NaN elsewhere; NaN for
         ``generalization``.
     """
     bound = np.asarray(found.trainability, dtype=np.float64)
-    trainability = np.where(bound < OUT_OF_REACH, bound, np.nan)
+    trainability = np.where((bound < OUT_OF_REACH) & ~np.asarray(standard), bound, np.nan)
     return _of_theory(trainability, np.full_like(bound, np.nan), found)
 
 

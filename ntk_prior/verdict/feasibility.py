@@ -39,7 +39,7 @@ infinite width."""
 
 BOUNDS_ONLY = (
     "under Adam the kernel gives bounds and no probabilities: no score, and only what is out of reach is refused; with "
-    "learning_rate, width and parametrization='standard' recorded trainings give both"
+    "learning_rate, width, the usual betas and parametrization='standard' recorded trainings give both"
 )
 
 
@@ -64,8 +64,8 @@ class Feasibility:
 
     Attributes:
         trainability: Probability that the network trains within the budget, see ``outcomes.TRAINED``; None outside the
-            theory. Under Adam and without support, a bound on the correlation between outputs and training labels where
-            that is out of reach, else None.
+            theory and without support. Under Adam in the NTK parametrization, a bound on the correlation between
+            outputs and training labels where that is out of reach, else None.
         generalization: Probability that it generalizes if it trains, see ``outcomes.GENERALIZES``; None outside the
             theory and without support.
         verdict: ``feasible`` if neither is below ``threshold``; otherwise which of them is, and why.

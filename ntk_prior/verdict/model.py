@@ -23,6 +23,11 @@ from ntk_prior.verdict.trees import Trees, sums, trees_from_json, trees_to_json
 PSEUDO_TRIALS = 30.0
 """So many finished trials of your own count as much as the shipped calibration."""
 
+_ENDS, _USUAL = np.array([-3.0, 3.0]), 1.5
+"""Log-odds at which the shipped predictions count: far out, where they hold the slope better than the shift, so that
+trials of one kind shift all predictions and do not flatten them. About the shift they say as much as ``PSEUDO_TRIALS``
+trials of usual log-odds."""
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -50,8 +55,8 @@ class Model:
     def adjust(self, rows: Array, outcomes: NDArray[np.bool_]) -> Model:
         """The model with its log-odds shifted and stretched to fit some outcomes.
 
-        Its own predictions at the same rows count as ``PSEUDO_TRIALS`` more outcomes, so that a few trials shift it
-        little, and outcomes of one kind alone do not carry it away.
+        Its own predictions count as ``PSEUDO_TRIALS`` more outcomes, so that a few trials shift it little, and outcomes
+        of one kind alone do not carry it away.
 
         Args:
             rows: Features, shape (n, features).
@@ -63,17 +68,19 @@ class Model:
         if n == 0:
             return self
         before = self.log_odds(rows)
-        expected, weight = probability(before), np.full(n, PSEUDO_TRIALS / n)
+        own, usual = probability(_ENDS), probability(np.array(_USUAL))
+        weight = PSEUDO_TRIALS / 2 * usual * (1.0 - usual) / (own * (1.0 - own))
         fit = LogisticRegression(C=1e3).fit(
-            np.tile(before, 3)[:, None],
-            np.concatenate([outcomes, np.ones(n, dtype=bool), np.zeros(n, dtype=bool)]),
-            np.concatenate([np.ones(n), weight * expected, weight * (1.0 - expected)]),
+            np.concatenate([before, _ENDS, _ENDS])[:, None],
+            np.concatenate([outcomes, [True, True, False, False]]),
+            np.concatenate([np.ones(n), weight * own, weight * (1.0 - own)]),
         )
         # Outcomes against the model flatten it; they do not turn it round.
         slope = max(float(fit.coef_[0, 0]), 0.0)
         shift = float(fit.intercept_[0])
         if slope == 0.0:
-            rate = (float(np.sum(outcomes)) + PSEUDO_TRIALS * float(np.mean(expected))) / (n + PSEUDO_TRIALS)
+            expected = float(np.mean(probability(before)))
+            rate = (float(np.sum(outcomes)) + PSEUDO_TRIALS * expected) / (n + PSEUDO_TRIALS)
             shift = math.log(rate / (1.0 - rate))
         return replace(self, slope=slope * self.slope, shift=slope * self.shift + shift)
 

@@ -53,8 +53,9 @@ RISING_WITH_RATE = (
 MIN_SUPPORT = 0.02
 """Configurations that the evidence covers less than this get no score."""
 
-SLOWER = math.log(10.0)
-"""A refused training is too fast if it had a better chance at a tenth of its rate than at ten times of it."""
+OTHER_RATES = np.log(10.0) * np.array([0.5, 1.0, 1.5, 2.0, 3.0, 4.0])
+"""A refused training is too fast if its best chance at a rate that is slower by these, in logarithms, is better than at
+one that is as much faster."""
 
 BEYOND = 0.1
 """A feature may lie beyond all known trainings by this share of their range."""
@@ -95,9 +96,10 @@ def is_covered(budget: Budget, n_train: int) -> bool:
         n_train: Training samples.
     """
     known = budget.learning_rate is not None and budget.width is not None
+    usual = budget.betas == USUAL_BETAS or budget.optimizer not in ("adam", "adamw")
     whole = budget.batch_size is None or budget.batch_size >= n_train
     laboratory = whole and budget.loss == "mse" and not budget.is_adaptive
-    return budget.parametrization == "standard" and known and budget.betas == USUAL_BETAS and not laboratory
+    return budget.parametrization == "standard" and known and usual and not laboratory
 
 
 def covered_rows(rows: NDArray[np.void], n_train: int) -> NDArray[np.bool_]:
@@ -260,9 +262,15 @@ class Practice:
         found = np.zeros(len(seen), dtype=bool)
         if doubtful.any():
             other = seen[doubtful]
-            slower, faster = (self.trains.log_odds(other + sign * SLOWER * _RATE_COLUMNS) for sign in (-1.0, 1.0))
+            slower, faster = (self._best_at(other, sign * OTHER_RATES) for sign in (-1.0, 1.0))
             found[doubtful] = slower > faster
         return found
+
+    def _best_at(self, seen: Array, changes: Array) -> Array:
+        """The best log-odds as the rate changes by some logarithms, shape (n,)."""
+        changed = seen[None] + changes[:, None, None] * _RATE_COLUMNS
+        log_odds = self.trains.log_odds(changed.reshape(-1, seen.shape[1])).reshape(len(changes), -1)
+        return np.asarray(log_odds.max(axis=0))
 
     def adjust(self, seen: Array, outcomes: Sequence[Outcome]) -> Practice:
         """These models, shifted by finished trials, see ``Calibration.adjust``."""

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ntk_prior.theory.layers import encode_one
 from ntk_prior.verdict.calibration import Probabilities
+from ntk_prior.verdict.schedule import longest_step
+from ntk_prior.verdict.suggestions import rounded
 
 if TYPE_CHECKING:
     from ntk_prior.verdict.reasons import Case
 
 _SLOWER = np.geomspace(1e-4, 1.0, 97)[:-1]
+_DIGITS = 2
+"""Of the numbers that are named: what is tried is what is said."""
 _LONGER = np.geomspace(1.0, 1e3, 61)[1:]
 
 
@@ -43,13 +48,15 @@ def _too_fast(case: Case) -> str:
     budget = case.budget
     rate = budget.learning_rate
     assert rate is not None, "trainings of practice have a rate"
-    slower = rate * _SLOWER
+    slower = rounded(rate * _SLOWER, _DIGITS)
+    slower = slower[slower < rate]
     good = slower[_is_good(case, case.scan("learning_rate", slower))]
     limit = f" > {good.max():.2g}" if good.size else ""
     if budget.is_adaptive:
         window = case.network.kernel_size**2 if case.network.kind == "cnn" else 1
-        moved = rate * (budget.width or 1) * window / math.sqrt(case.network.weight_variance)
-        step = f"{budget.optimizer}'s first steps may move a unit by {moved:.2g} times its size"
+        longest = longest_step(encode_one(case.network, budget)[0][0])
+        moved = rate * longest * (budget.width or 1) * window / math.sqrt(case.network.weight_variance)
+        step = f"{budget.optimizer}'s longest step may move a unit by {moved:.2g} times its size"
     else:
         step = f"{math.exp(min(case.estimates.log_excess, 600.0)):.2g} times 2 / lambda_max"
     return f"learning_rate {rate:.3g}{limit}: {step} ({_trainability(case)})"
@@ -57,12 +64,14 @@ def _too_fast(case: Case) -> str:
 
 def _too_slow(case: Case) -> str:
     """How many steps, or which rate, would do; empty where neither would."""
-    steps = np.ceil(case.budget.n_steps * _LONGER)
+    steps = rounded(np.ceil(case.budget.n_steps * _LONGER), _DIGITS)
+    steps = steps[steps > case.budget.n_steps]
     good = steps[_is_good(case, case.scan("steps", steps))]
     if good.size:
         return f"needs {good.min():.2g} steps, budget {case.budget.n_steps:.2g}"
     rate = case.budget.learning_rate or 1.0
-    faster = rate * _LONGER
+    faster = rounded(rate * _LONGER, _DIGITS)
+    faster = faster[faster > rate]
     good = faster[_is_good(case, case.scan("learning_rate", faster))]
     return f"learning_rate {rate:.3g} < {good.min():.2g}" if good.size else ""
 

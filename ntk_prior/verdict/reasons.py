@@ -79,6 +79,8 @@ def reason_for(case: Case) -> str:
 
 def reason_from_spectrum(case: Case, spectrum: MeasuredSpectrum) -> str:
     """The limit that binds a network with a measured spectrum, with numbers."""
+    if not math.isnan(case.probabilities.expected_score):
+        return practice_reason(case)
     if case.verdict == "diverges":
         return _diverges(case)
     if case.verdict == "feasible":

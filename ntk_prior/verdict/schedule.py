@@ -83,13 +83,13 @@ def schedule_of_row(row: Row, table: Array, arrays: TaskArrays) -> Schedule:
     slow = math.expm1(min(WIDTH_GAIN * row.depth / width, 50.0)) if width > 0.0 else 0.0
     reach = -1.0
     if row.adaptive > 0.0:
-        # Adam moves no parameter by more than about eta a step, so P of them by at most eta t sqrt(P) together. Without
-        # a rate or a width there is no such bound, and nothing is said.
+        # No step of Adam moves a parameter by more than about eta, or RMSprop by as much as its longest one, so that P
+        # of them move by at most eta t sqrt(P) together. Without a rate or a width nothing is said.
         reach = 1e300
         if row.learning_rate > 0.0 and width > 0.0:
             parameters = width * (first_fan_of(row, arrays) + width * window * (row.depth - 1.0))
             parameters += readout_fan_of(row, arrays) * arrays.n_outputs
-            path = (row.learning_rate * steps) ** 2 * parameters
+            path = (row.learning_rate * longest_step(row) * steps) ** 2 * parameters
             reach = min(path * conversion / (m * arrays.target_variance), 1e300)
     rate = min(max(row.learning_rate * factor, _SMALLEST_RATE), _LARGEST_RATE) if row.learning_rate > 0.0 else 0.0
     elsewhere = row.cross_entropy > 0.0 or row.standard > 0.0 or row.batch_size < m

@@ -21,6 +21,9 @@ from ntk_prior.verdict.practice import MIN_SUPPORT
 
 _SCAN = 96
 
+_DIGITS = 3
+"""Of the numbers that are named."""
+
 
 def scan(
     architecture: Architecture, task: Task, budget: Budget, calibration: Calibration, name: str, values: NDArray[Any]
@@ -54,17 +57,23 @@ def _candidates(architecture: Architecture, budget: Budget) -> dict[str, NDArray
     spread = np.clip(here * np.geomspace(1 / 32, 32, 2 * _SCAN + 1), MIN_WEIGHT_VARIANCE, MAX_WEIGHT_VARIANCE)
     longer = np.round(architecture.depth * np.geomspace(1.1, 8, 16)).astype(int)
     candidates = {
-        "weight_variance": spread,
+        "weight_variance": np.unique(rounded(spread, _DIGITS)),
         "depth": np.unique(np.concatenate([depths_below(architecture.depth), np.minimum(longer, MAX_DEPTH)])).astype(
             float
         ),
         "steps": np.ceil(budget.n_steps * np.geomspace(1.05, 1000, _SCAN)),
     }
     if budget.learning_rate is not None:
-        candidates["learning_rate"] = budget.learning_rate * np.geomspace(1e-4, 1e4, 2 * _SCAN + 1)
+        rates = rounded(budget.learning_rate * np.geomspace(1e-4, 1e4, 2 * _SCAN + 1), _DIGITS)
+        candidates["learning_rate"] = np.unique(rates[rates > 0.0])
     if budget.width is not None:
         candidates["width"] = np.ceil(budget.width * np.geomspace(1.1, 64, _SCAN))
     return candidates
+
+
+def rounded(values: NDArray[np.float64], digits: int) -> NDArray[np.float64]:
+    """Values as they are said in words, so that what is promised of a number holds for the number that is named."""
+    return np.array([float(f"{value:.{digits}g}") for value in values])
 
 
 def depths_below(depth: int) -> NDArray[np.int64]:
@@ -78,5 +87,5 @@ def _current(architecture: Architecture, budget: Budget, name: str) -> float:
 
 def _words(name: str, value: float, now: float) -> str:
     relation = "<=" if value < now else ">="
-    number = f"{int(value)}" if name in ("depth", "steps", "width") else f"{value:.3g}"
+    number = f"{int(value)}" if name in ("depth", "steps", "width") else f"{value:.{_DIGITS}g}"
     return f"{name} {number}" if name == "weight_variance" else f"{name} {relation} {number}"

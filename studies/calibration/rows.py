@@ -184,7 +184,7 @@ def largest_rates() -> Known:
         warmup_steps=0,
         steps=STEPS,
         **_became(task.chance * same, frame["train_accuracy"].to_numpy(), test, test.max() * same),
-        weight=SHORTER,
+        weight=1.0,
     )
     return Known(frame, features(frame, lambda *_: task))
 

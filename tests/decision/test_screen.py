@@ -53,6 +53,7 @@ def test_with_one_candidate_the_first_draw_that_reaches_the_threshold_is_launche
 @dataclass(frozen=True)
 class Expecting(Judged):
     expected_score: float | None = None
+    score_error: float | None = None
 
 
 def test_draws_that_are_let_through_compete_by_the_expected_score_where_there_is_one() -> None:
@@ -67,6 +68,25 @@ def test_draws_that_are_let_through_compete_by_the_expected_score_where_there_is
     record = Record.from_judgement(found.judgement, found.drawn)
     assert (record.score, record.rank) == (0.6, 0.8)
     assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+@pytest.mark.parametrize(("error", "launched"), [(None, "draw 2"), (0.05, "draw 2"), (0.3, "draw 1"), (2.0, "draw 0")])
+def test_of_draws_that_are_expected_to_be_equally_good_the_tuners_first_is_launched(
+    error: float | None, launched: str
+) -> None:
+    answers = [Expecting(0.9, expected_score=x, score_error=error) for x in (0.3, 0.7, 0.8)]
+    found = Screen().choose(lambda config: answers[config["nth"]], 0, draws(0.0, 0.0, 0.0), draws(), competing=3)
+    assert found.origin == launched
+
+
+@pytest.mark.parametrize(("first", "launched"), [(0, "draw 1"), (1, "draw 2")])
+def test_expected_scores_do_not_compete_with_probabilities(first: int, launched: str) -> None:
+    answers = [
+        [Expecting(0.9, expected_score=0.4), Expecting(0.9, expected_score=0.5), Judged(0.98)],
+        [Judged(0.9), Expecting(0.9, expected_score=0.95), Judged(0.98)],
+    ][first]
+    found = Screen().choose(lambda config: answers[config["nth"]], 0, draws(0.0, 0.0, 0.0), draws(), competing=3)
+    assert found.origin == launched
 
 
 def test_of_refused_draws_the_best_scored_is_launched_whatever_is_expected() -> None:

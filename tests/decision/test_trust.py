@@ -109,6 +109,14 @@ def test_refusals_and_ranking_are_believed_on_their_own() -> None:
     assert trust_in_view_of(wrong_order, 0.3) == (1.0, pytest.approx(0.13, rel=0.05))
 
 
+def test_scores_and_expected_scores_are_two_orders() -> None:
+    by_score = [Evidence(0.98, False, (1.0 + n / 100,)) for n in range(6)]
+    by_expectation = [Evidence(0.9, False, (n / 100,), rank=0.6 - n / 100) for n in range(6)]
+    assert trust_in_view_of([*by_score, *by_expectation], 0.3).ranking == 1.0
+    wrong = [Evidence(0.9, False, (n / 100,), rank=0.6 + n / 100) for n in range(6)]
+    assert trust_in_view_of([*by_score, *wrong], 0.3).ranking == pytest.approx(0.13, rel=0.05)
+
+
 def test_an_order_that_is_wrong_beyond_doubt_costs_refusals_their_trust() -> None:
     wrong_order = [Evidence(n / 12, False, (float(n),)) for n in range(12)]
     assert trust_in_view_of(wrong_order, 0.0).refusals < 0.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -43,9 +44,39 @@ class TestVerdicts:
         found = feasibility(replace(RELU, depth=6), TASK, replace(ADAM, learning_rate=1.0))
         assert found.verdict is Verdict.COLLAPSES
         assert found.reason.startswith("learning_rate 1 > ")
-        assert "adam's first steps may move a unit" in found.reason
+        assert "adam's longest step may move a unit" in found.reason
         assert found.suggestion is not None
         assert "learning_rate <= " in found.suggestion
+
+    @pytest.mark.parametrize(("optimizer", "factor"), [("adam", 1.0), ("rmsprop", 10.0)])
+    def test_the_longest_step_is_named(self, optimizer: str, factor: float) -> None:
+        found = feasibility(replace(RELU, depth=6), TASK, replace(ADAM, learning_rate=1.0, optimizer=optimizer))
+        assert found.verdict is Verdict.COLLAPSES
+        assert f"may move a unit by {factor * 256 / np.sqrt(2):.2g} times its size" in found.reason
+
+    @pytest.mark.parametrize("rate", [1e-6, 8e-6, 3e-5])
+    @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "rmsprop"])
+    def test_a_rate_that_is_too_small_is_not_called_too_large(self, optimizer: str, rate: float) -> None:
+        network = Architecture(0.5, 0.0, 6, "gelu")
+        own = {"momentum": 0.9} if optimizer == "momentum" else {}
+        budget = replace(ADAM, learning_rate=rate, optimizer=optimizer, batch_size=64, width=64, steps=300, **own)
+        assert feasibility(network, TASK, budget).verdict not in (Verdict.COLLAPSES, Verdict.DIVERGES)
+
+    def test_what_a_reason_or_a_suggestion_names_is_good(self) -> None:
+        random = np.random.default_rng(0)
+        named = 0
+        for _ in range(60):
+            rate = float(10 ** random.uniform(-2, 1))
+            network = replace(RELU, depth=int(random.integers(1, 12)))
+            found = feasibility(network, TASK, replace(ADAM, learning_rate=rate))
+            for words in (found.reason, *(found.suggestion or "").split(", or ")):
+                limit = re.search(r"learning_rate \S+ > ([^:]+):|learning_rate <= (\S+)", words)
+                if found.verdict is Verdict.COLLAPSES and limit:
+                    named += 1
+                    slower = replace(ADAM, learning_rate=float(limit[1] or limit[2]))
+                    again = feasibility(network, TASK, slower)
+                    assert again.trainability is None or again.trainability >= found.threshold
+        assert named > 20
 
     def test_a_budget_that_is_far_too_short_is_untrainable_and_says_what_would_do(self) -> None:
         found = feasibility(RELU, TASK, replace(ADAM, learning_rate=1e-5, steps=100, optimizer="sgd"))
@@ -83,7 +114,40 @@ class TestSupport:
         assert "no score without evidence" in found.reason
 
     def test_unusual_averages_of_adam_are_not_in_the_evidence(self) -> None:
-        assert feasibility(RELU, TASK, replace(ADAM, betas=(0.5, 0.9))).support is None
+        unusual = {"betas": (0.5, 0.9)}
+        for steps in (1, 600):
+            found = feasibility(RELU, TASK, replace(ADAM, steps=steps, **unusual))
+            assert (found.verdict, found.support, found.score) == (Verdict.OUTSIDE_THEORY, None, None)
+            assert "the usual betas" in found.reason
+        for name in ("sgd", "rmsprop"):  # which have none
+            plain, other = (feasibility(RELU, TASK, replace(ADAM, optimizer=name, **own)) for own in ({}, unusual))
+            assert plain.support is not None
+            assert (plain.score, plain.support) == (other.score, other.support)
+
+    @pytest.mark.parametrize("batch_size", [32, None])
+    @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+    def test_where_there_is_no_evidence_nothing_is_refused(self, optimizer: str, batch_size: int | None) -> None:
+        # It trains to an accuracy of 1, far from the initial kernel, which would bound it by less than a tenth.
+        x = np.random.default_rng(0).normal(size=(256, 20))
+        task = Task.from_arrays(x, (x[:, 0] > 0.0).astype(int))
+        budget = Budget(300, 1e-3, optimizer, batch_size=batch_size, width=16, parametrization="standard")
+        found = feasibility(Architecture(0.5, 0.0, 20, "tanh"), task, budget)
+        assert found.support is not None
+        assert found.support >= MIN_SUPPORT or found.score is None
+
+    @given(
+        rate=st.floats(1e-300, 1e300),
+        width=st.integers(1, 10**6),
+        optimizer=st.sampled_from(["sgd", "adam", "adamw", "rmsprop"]),
+        loss=st.sampled_from(["mse", "cross_entropy"]),
+    )
+    @settings(max_examples=100)
+    def test_no_rate_is_called_too_fast_without_evidence(
+        self, rate: float, width: int, optimizer: str, loss: str
+    ) -> None:
+        found = feasibility(RELU, TASK, replace(ADAM, learning_rate=rate, width=width, optimizer=optimizer, loss=loss))
+        if found.support is not None and found.support < MIN_SUPPORT:
+            assert found.verdict is Verdict.OUTSIDE_THEORY
 
     def test_in_the_laboratory_s_parametrization_theory_speaks(self) -> None:
         whole = Budget(600, 1e-3, width=256, parametrization="standard")
