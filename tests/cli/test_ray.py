@@ -13,7 +13,7 @@ import pytest
 
 from ntk_prior_cli import main
 
-TRIALS, STEPS = 5, 200
+TRIALS, STEPS = 8, 400
 
 
 def ended(results: Path) -> bool:
