@@ -30,7 +30,7 @@ from ntk_prior.theory.spectrum import LARGEST
 from ntk_prior.verdict.estimates import Estimates
 from ntk_prior.verdict.model import PSEUDO_TRIALS, Model, model_from_json, model_to_json, probability
 from ntk_prior.verdict.outcomes import Outcome, Reliability, reliability, split
-from ntk_prior.verdict.practice import MIN_SUPPORT, Practice, covered_rows, features_of_rows, is_covered
+from ntk_prior.verdict.practice import FIELDS_OF, MIN_SUPPORT, Practice, covered_rows, features_of_rows, is_covered
 from ntk_prior.verdict.schedule import WIDTH_GAIN
 
 FORMAT = "ntk-prior calibration 3"
@@ -258,6 +258,11 @@ class Calibration:
         else:
             known = self._apply(found, NetworkSize.for_network(architecture, budget))
         return Probabilities(*(float(np.ravel(column)[0]) for column in known))
+
+    def unlike(self, found: Estimates, architecture: Architecture, budget: Budget, task: Task) -> list[str]:
+        """The fields by which a training lies beyond all recorded ones; arguments as for ``probabilities``."""
+        seen = features_of_rows(found, *encode_one(architecture, budget), task)
+        return [FIELDS_OF[name] for name in self.practice.support.beyond(seen) if name in FIELDS_OF]
 
     def probabilities_of_rows(
         self, found: Estimates, rows: NDArray[np.void], table: Array, task: Task

@@ -264,6 +264,13 @@ def _judge(
     numbers = (None if math.isnan(number) else float(number) for number in known)
     named = dict(zip(Probabilities._fields, numbers, strict=True))
     trainability, generalization = named["trainability"], named["generalization"]
+
+    def why() -> str:
+        support = named["support"]
+        if support is None or architecture is None:
+            return BOUNDS_ONLY
+        return _no_evidence(support, architecture, budget, used.unlike(found, architecture, budget, task))
+
     return Feasibility(
         trainability=trainability,
         generalization=generalization,
@@ -271,7 +278,7 @@ def _judge(
         architecture=architecture,
         task=task,
         budget=budget,
-        outside_reason=_why_silent(named["support"]) if verdict is Verdict.OUTSIDE_THEORY else None,
+        outside_reason=why() if verdict is Verdict.OUTSIDE_THEORY else None,
         estimates=found,
         calibration=used,
         threshold=threshold,
@@ -281,10 +288,14 @@ def _judge(
     )
 
 
-def _why_silent(support: float | None) -> str:
-    """Why a configuration that the theory covers has no score."""
-    if support is None:
-        return BOUNDS_ONLY
+def _no_evidence(support: float, architecture: Architecture, budget: Budget, unlike: list[str]) -> str:
+    """Why a configuration that the theory covers has no score; with the fields that are beyond all recorded ones."""
+    if unlike:
+        values = (
+            f"{name} {getattr(budget if hasattr(budget, name) else architecture, name) or 'of the full batch'}"
+            for name in unlike
+        )
+        return f"no score without evidence: {', '.join(values)}: beyond all recorded trainings (support {support:.2g})"
     return (
         f"no score without evidence: of the recorded trainings only {100 * support:.1g} % are less like the others "
         f"than this one would be (support {support:.2g} < {MIN_SUPPORT:g})"

@@ -44,6 +44,19 @@ FEATURES = (
 )
 """What the models see of a configuration, see ``features_of_rows``."""
 
+FIELDS_OF = {
+    "log_depth": "depth",
+    "log_width": "width",
+    "log_batch": "batch_size",
+    "log_epochs": "steps",
+    "log_decay": "weight_decay",
+    "log_rate": "learning_rate",
+    "drop_rate": "keep_rate",
+    "residual_scale": "residual_scale",
+    "log_weight_variance": "weight_variance",
+}
+"""The features that are one field of a network or a training."""
+
 RISING_WITH_RATE = (
     *("log_speed", "log_kick", "log_rate", "log_rate_times_width", "log_forgetting"),
     *("log_movement", "log_relative_step", "log_rate_per_root_batch"),
@@ -208,6 +221,11 @@ class Support:
         low, high = self._ends
         inside = ((seen >= low) & (seen <= high)).all(axis=1)
         return np.where(inside, np.interp(depths, self.depths, self._shares), 0.0)
+
+    def beyond(self, seen: Array) -> list[str]:
+        """Which features of one configuration, shape (1, features), lie beyond those of all known trainings."""
+        low, high = self._ends
+        return [name for name, x, a, b in zip(FEATURES, seen[0], low, high, strict=True) if not a <= x <= b]
 
     @cached_property
     def _ends(self) -> tuple[Array, Array]:

@@ -149,6 +149,16 @@ class TestSupport:
         if found.support is not None and found.support < MIN_SUPPORT:
             assert found.verdict is Verdict.OUTSIDE_THEORY
 
+    @pytest.mark.parametrize(
+        ("own", "words"),
+        [
+            ({"width": 20_000, "weight_decay": 10.0}, "width 20000, weight_decay 10.0: beyond all recorded trainings"),
+            ({"steps": 10**7}, "steps 10000000: beyond"),
+        ],
+    )
+    def test_what_is_beyond_all_recorded_trainings_is_named(self, own: dict[str, float], words: str) -> None:
+        assert words in feasibility(RELU, TASK, replace(ADAM, **own)).reason
+
     def test_in_the_laboratory_s_parametrization_theory_speaks(self) -> None:
         whole = Budget(600, 1e-3, width=256, parametrization="standard")
         for budget in (Budget(600, 1.0, width=256), whole, replace(whole, batch_size=4_000)):
