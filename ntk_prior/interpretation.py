@@ -87,6 +87,10 @@ class Interpreter:
                 mapped.get(name)
         elif isinstance(mapped, Mapping):
             read -= {name for name in read & {*entries} if self._is_only_copied(name, entries[name], config, mapped)}
+            # A name that only the mapping uses, and that is no field, is meant to be one.
+            own = {name.rpartition("/")[2] for name in entries}
+            added = tuple(name for name in mapped if name not in FIELDS and name not in own)
+            return (*(name for name in entries if name not in read), *added)
         return tuple(name for name in entries if name not in read)
 
     def _map(self, config: Configuration) -> Architecture | Configuration | Unclear:

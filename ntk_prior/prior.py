@@ -181,9 +181,9 @@ class NTKPrior:
         """The parameters of a configuration that the prior does not look at, so that they change no verdict.
 
         Without ``to_architecture`` these are the names that are no fields of ``Architecture`` or ``Budget``; with it,
-        those that this function does not read. One that goes through all of a configuration reads all of it, but for
-        what it merely copies into what it returns. Where it makes nothing of the configuration, or fails, nothing is
-        said.
+        those that this function does not read, and the names that it returns and that are neither fields nor the
+        configuration's. A function that goes through all of a configuration reads all of it, but for what it merely
+        copies into what it returns. Where it makes nothing of the configuration, or fails, nothing is said.
 
         Args:
             config: As for calling the prior.

@@ -74,6 +74,7 @@ class TestUnread:
             (lambda c: c, ("lr", "dropout")),
             (lambda c: {**c, "activation": "tanh"}, ("lr", "dropout")),
             (lambda c: c | {"learning_rate": c["lr"]}, ("dropout",)),
+            (lambda c: c | {"alpha": c["lr"]}, ("dropout", "alpha")),
             (lambda c: {**c, "depth": 3}, ("depth", "lr", "dropout")),
             (lambda c: {**c, "depth": 2 * c["depth"]}, ("lr", "dropout")),
         ],
