@@ -89,12 +89,22 @@ def main() -> None:
         deep = {**columns, "depth": np.full(n, depth)}
         rate = n / best(lambda deep=deep: prior.score_many(deep), 2)
         table.add_row(f"score_many, erf, all of depth {depth:,}", f"{rate:,.0f}", f"{rate / peer:.1f}")
+    usual = NTKPrior(
+        task,
+        Budget(1000, 1e-3, "adam", batch_size=128, width=512, parametrization="standard", loss="cross_entropy"),
+    )
+    shallow = {**columns, "depth": rng.integers(1, 9, n), "learning_rate": 10 ** rng.uniform(-5, 0, n)}
+    usual.score_many({name: column[:10] for name, column in shallow.items()})
+    rate = n / best(lambda: usual.score_many(shallow), 3)
+    table.add_row("score_many, Adam in mini-batches", f"{rate:,.0f}", f"{rate / peer:.1f}")
     Console().print(table)
     one = {"weight_variance": 1.5, "bias_variance": 0.1, "depth": 32, "learning_rate": 0.1}
     calls = [best(lambda: prior(one), 1) for _ in range(1000)]
+    practice = [best(lambda: usual({**one, "learning_rate": 1e-3, "depth": 4}), 1) for _ in range(1000)]
     angle = np.arcsin(rng.uniform(-1, 1, 1_000_000))
     floor = best(lambda: np.arcsin(np.sin(angle)), 3) / 2e6
-    print(f"prior(config): {1e3 * float(np.median(calls)):.3f} ms median of {len(calls)} calls")
+    print(f"prior(config): {1e3 * float(np.median(calls)):.3f} ms median of {len(calls)} calls, ", end="")
+    print(f"Adam in mini-batches {1e3 * float(np.median(practice)):.3f} ms")
     print(f"floor: one special function a node and layer, {1e9 * floor:.1f} ns each by NumPy: ", end="")
     print(f"{1 / (floor * len(cosines) * columns['depth'].mean()):,.0f} configurations/s on one core")
     one_score = min(float(_child(FIRST_SCORE)) for _ in range(3))
