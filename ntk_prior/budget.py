@@ -121,6 +121,11 @@ class Budget:
             )
 
     @property
+    def has_usual_betas(self) -> bool:
+        """Whether its averages decay as usual, or it has no ``betas``: SGD, momentum and RMSprop."""
+        return self.betas == USUAL_BETAS or self.optimizer not in ("adam", "adamw")
+
+    @property
     def unknown(self) -> str | None:
         """Which of its names the theory does not know, and so is silent about it; None where it knows all."""
         return (

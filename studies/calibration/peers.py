@@ -32,10 +32,7 @@ Array = NDArray[np.float64]
 
 _TINY = 1e-12
 
-NAMES = (
-    *("kind", "normalization", "activation", "initialization", "loss", "optimizer", "schedule"),
-    *("pooling",),
-)
+NAMES = ("kind", "pooling", "normalization", "activation", "initialization", "loss", "optimizer", "schedule")
 NUMBERS = (
     *("depth", "width", "keep_rate", "weight_variance", "bias_variance", "learning_rate", "batch_size"),
     *("weight_decay", "warmup_steps", "steps", "n_train", "residual_scale"),

@@ -23,6 +23,7 @@ from sklearn.model_selection import GroupKFold
 from ntk_prior.verdict.calibration import FORMAT
 from ntk_prior.verdict.model import Model
 from ntk_prior.verdict.practice import FEATURES, Practice, Support
+from ntk_prior.verdict.suggestions import rounded
 from ntk_prior.verdict.trees import sums
 from studies.calibration.boosting import FOLDS, calibrated, isolation, regressed
 from studies.calibration.fit import TARGET
@@ -54,6 +55,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 ERROR_BINS = 6
 FOREST = {"size": 256, "trees": 60}
 QUANTILES = 101
+DIGITS = 6
 
 
 def fitted(known: Known) -> Practice:
@@ -89,7 +91,7 @@ def _errors(known: Known) -> Array:
     miss = expectation - known.frame["relative"].to_numpy()
     edges = np.linspace(0.0, 1.0, ERROR_BINS)
     near = np.abs(expectation[:, None] - edges) < 0.5 / (ERROR_BINS - 1) + 1e-9
-    return _rounded(np.array([np.sqrt(np.mean(miss[one] ** 2)) for one in near.T]))
+    return rounded(np.array([np.sqrt(np.mean(miss[one] ** 2)) for one in near.T]), DIGITS)
 
 
 def _expectation(known: Known) -> Model:
@@ -106,11 +108,7 @@ def support_of(known: Known) -> Support:
         depths[other] = sums(isolation(plain.seen[fit], **FOREST), plain.seen[other])
     quantiles = np.quantile(depths, np.linspace(0.0, 1.0, QUANTILES))
     ends = (known.seen.min(axis=0), known.seen.max(axis=0))
-    return Support(isolation(plain.seen, **FOREST), *map(_rounded, (quantiles, *ends)))
-
-
-def _rounded(numbers: Array) -> Array:
-    return np.array([float(f"{number:.6g}") for number in numbers])
+    return Support(isolation(plain.seen, **FOREST), *(rounded(part, DIGITS) for part in (quantiles, *ends)))
 
 
 def sampled(name: str) -> Known:

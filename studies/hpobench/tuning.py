@@ -61,21 +61,20 @@ class Landscape:
     @cached_property
     def scores(self) -> NDArray[np.float64]:
         """Of every configuration, one axis a parameter, in the order of ``tables.CHOICES``."""
-        return tables.table(self.name)["score"].to_numpy().reshape(self._shape)
+        return self._column("score")
 
     @cached_property
     def seconds(self) -> NDArray[np.float64]:
         """What training took, likewise."""
-        return tables.table(self.name)["seconds"].to_numpy().reshape(self._shape)
+        return self._column("seconds")
 
     @cached_property
     def goal(self) -> float:
         """The score of the best hundredth."""
         return float(np.quantile(self.scores, 1.0 - BEST))
 
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return tuple(len(choices) for choices in tables.CHOICES.values())
+    def _column(self, name: str) -> NDArray[np.float64]:
+        return tables.table(self.name)[name].to_numpy().reshape([len(choices) for choices in tables.CHOICES.values()])
 
     def place(self, config: Mapping[str, Any]) -> tuple[int, ...]:
         """Where the nearest configuration stands."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ntk_prior import Architecture, Budget, NTKPrior, Task
 from ntk_prior.theory.layers import encode_one
 from ntk_prior.verdict.schedule import RMS_DECAY, effective_steps, longest_step
+from ntk_prior_flax import training
 
 TASK = Task.cifar10(1_000)
 NETWORK = Architecture(2.0, 0.0, 2, "relu")
@@ -80,6 +81,7 @@ def test_rmsprops_longest_step_is_optaxs(warmup: int) -> None:
         lengths.append(float(direction) * min((step + 1) / (warmup + 1), 1.0))
     budget = Budget(1_000, 1e-3, "rmsprop", width=64, parametrization="standard", warmup_steps=warmup)
     assert longest_step(encode_one(NETWORK, budget)[0][0]) == pytest.approx(max(lengths), rel=1e-3)
+    assert RMS_DECAY == training.RMS_DECAY
     for other in ("adam", "adamw"):
         row = encode_one(NETWORK, Budget(1_000, 1e-3, other, width=64, parametrization="standard"))[0][0]
         assert longest_step(row) == 1.0

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from ntk_prior import DEFAULT_THRESHOLD
 from ntk_prior.verdict.calibration import shipped_calibration
-from ntk_prior.verdict.practice import MIN_SUPPORT
+from studies.calibration.figures import refused_of
 from studies.calibration.peers import rankings
 from studies.calibration.rows import Known, practice, recipes
 from studies.trainings.practice.recipes import TABLE as RECIPES
@@ -47,8 +46,7 @@ def test_no_recipe_of_a_textbook_that_trains_is_refused() -> None:
     here = table[table["dataset"].isin(HERE)].reset_index(drop=True)
     assert len(here) >= 15
     found = recipes(here, load(), None)
-    said = shipped_calibration().practice.prospects(found.seen)
-    refused = (np.minimum(said.trains, said.generalizes) < DEFAULT_THRESHOLD) & (said.support >= MIN_SUPPORT)
+    refused = refused_of(shipped_calibration().practice.prospects(found.seen))
     textbook = ~found.frame["source"].isin([one.source for one in TWELVE]).to_numpy()
     useful = ~found.frame["hopeless"].to_numpy(dtype=bool)
     assert useful[textbook].all()

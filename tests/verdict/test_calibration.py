@@ -17,15 +17,9 @@ from hypothesis import strategies as st
 
 import ntk_prior as ntp
 from ntk_prior import Architecture, Budget, FinishedTrial, NTKPrior, Task, feasibility
-from ntk_prior.verdict.calibration import (
-    FEATURES,
-    Calibration,
-    Lessons,
-    NetworkSize,
-    features,
-    shipped_calibration,
-)
+from ntk_prior.verdict.calibration import Calibration, Lessons, shipped_calibration
 from ntk_prior.verdict.estimates import estimate
+from ntk_prior.verdict.laboratory import FEATURES, NetworkSize, features
 from ntk_prior.verdict.model import PSEUDO_TRIALS, Model
 from ntk_prior.verdict.outcomes import Outcome, outcome, reliability
 from ntk_prior.verdict.trees import Trees, sums

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 import ntk_prior as ntp
 from ntk_prior import Architecture, Budget, Feasibility, FinishedTrial, NTKPrior, Task, Verdict
-from ntk_prior.verdict import calibration as module
-from ntk_prior.verdict.calibration import Calibration, NetworkSize, features, shipped_calibration
+from ntk_prior.verdict import laboratory
+from ntk_prior.verdict.calibration import Calibration, shipped_calibration
 from ntk_prior.verdict.estimates import estimate
+from ntk_prior.verdict.laboratory import NetworkSize, features
 
 TASK, BUDGET = Task.cifar10(1_000), Budget(300, width=128)
 REFUSING = (Verdict.UNTRAINABLE, Verdict.DIVERGES, Verdict.MEMORIZES_ONLY)
@@ -164,5 +165,5 @@ def test_columns_of_features_follow_their_names(monkeypatch: pytest.MonkeyPatch)
     network = Architecture(1.7, 0.1, 10)
     found, size = estimate(network, TASK, BUDGET), NetworkSize.for_network(network, BUDGET)
     before = features(found, size)
-    monkeypatch.setattr(module, "FEATURES", module.FEATURES[::-1])
+    monkeypatch.setattr(laboratory, "FEATURES", laboratory.FEATURES[::-1])
     np.testing.assert_array_equal(features(found, size), before[:, ::-1])

@@ -15,6 +15,7 @@ import numpy as np
 import optax
 
 from ntk_prior import Architecture
+from ntk_prior.verdict.schedule import RMS_DECAY
 from ntk_prior_flax import Network
 from studies.trainings.course import condition_number
 from studies.trainings.network import Model
@@ -32,7 +33,7 @@ GRADIENT_BATCH, KERNEL_BATCH = 64, 32
 MOST_EVALUATED = 2_000
 """Training samples that are evaluated at the most."""
 
-BETAS, MOMENTUM, RMS_DECAY, EPSILON = (0.9, 0.999), 0.9, 0.99, 1e-8
+BETAS, MOMENTUM, EPSILON = (0.9, 0.999), 0.9, 1e-8
 SCHEDULES = ("constant", "cosine", "linear")
 
 UNIFORM = ("torch", "keras", "sklearn")
